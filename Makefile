@@ -1,0 +1,82 @@
+# make demo | test | check | bench. Each sets up what it needs in .venv; a second run is quick.
+# Override on the command line: PYTHON3=python3.12, VENV=.venv-other, TORCH="torch==2.13.0".
+
+VENV ?= .venv
+PYTHON3 ?= python3
+OUT ?= out/demo
+
+python := $(VENV)/bin/python
+pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# The CPU build of PyTorch saves several GB of CUDA libraries; where the package index has none
+# (macOS needs none, its normal build is CPU-only), the plain release serves as well.
+TORCH ?= torch==2.13.0+cpu
+TORCH_ELSEWHERE := torch==2.13.0
+
+DEMO_CLIP ?= $(firstword $(wildcard examples/clips/*.mp4))
+DEMO_AVATARS ?=
+
+.PHONY: help demo test test-all check format bench clean
+
+help:
+	@echo "make demo   install, animate a real clip on three avatars, say where the files are"
+	@echo "make test   install what is missing, run the tests"
+	@echo "make check  format, lint, types, import contracts (what CI runs before the tests)"
+	@echo "make bench  speed and quality beside the peers"
+
+# --- environment -------------------------------------------------------------------------------
+
+$(VENV)/.created:
+	@for candidate in $(PYTHON3) python3.13 python3.12 python3.11; do \
+	    if $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        $$candidate -m venv $(VENV) && $(python) -m pip --version >/dev/null && touch $@ && exit 0; \
+	        echo "make: $$candidate cannot make a virtual environment with pip;" \
+	             "on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	    fi; \
+	done; \
+	if command -v uv >/dev/null 2>&1; then \
+	    uv venv --quiet --seed --python 3.12 $(VENV) && touch $@ && exit 0; \
+	fi; \
+	echo "make: freeavatar needs Python 3.11 or newer; none found" \
+	     "(name one with: make PYTHON3=/path/to/python3.11)" >&2; exit 1
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "make: installing freeavatar into $(VENV)"
+	@$(pip) --editable .
+	@$(VENV)/bin/freeavatar --version
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "make: installing what training and tests need"
+	@$(pip) "$(TORCH)" 2>/dev/null || $(pip) "$(TORCH_ELSEWHERE)"
+	@$(pip) --editable ".[train,dev]"
+	@touch $@
+
+# --- what people run ---------------------------------------------------------------------------
+
+demo: $(VENV)/.installed
+	@test -n "$(DEMO_CLIP)" || { echo "make: no clip in examples/clips" >&2; exit 1; }
+	@$(VENV)/bin/freeavatar animate "$(DEMO_CLIP)" $(DEMO_AVATARS:%=--avatar %) \
+	    --out "$(OUT)" --overwrite
+
+test: $(VENV)/.installed-dev
+	@OMP_NUM_THREADS=1 $(python) -m pytest -n 2 -m "not slow and not network and not gpu"
+
+test-all: $(VENV)/.installed-dev
+	@OMP_NUM_THREADS=1 $(python) -m pytest -n 2
+
+check: $(VENV)/.installed-dev
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+format: $(VENV)/.installed-dev
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory -C benchmarks PYTHON="$(abspath $(python))"
+
+clean:
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
