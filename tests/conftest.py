@@ -1,26 +1,23 @@
-"""Checks every shape annotation of the package while the tests run, and keeps numba and BLAS calm."""
+"""Turns every shape annotation of the package into a check while the tests run."""
 
 from __future__ import annotations
 
-import os
+import re
 from pathlib import Path
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # two test processes share two cores
 
 from jaxtyping import install_import_hook
 
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
 
-def _checked_modules() -> list[str]:
-    """Every module of the package except those that numba compiles: it cannot see through checks."""
-    modules = []
-    for path in sorted((SOURCE / "freeavatar").rglob("*.py")):
-        if path.name != "__init__.py" and "import numba" not in (text := path.read_text("utf-8")):
-            if "from numba" not in text:
-                modules.append(".".join(path.relative_to(SOURCE).with_suffix("").parts))
-    return modules
+def checked_modules() -> list[str]:
+    """Every module except those that numba compiles, for it cannot see through the checks."""
+    return [
+        ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        for path in sorted((SOURCE / "freeavatar").rglob("*.py"))
+        if path.name != "__init__.py"
+        and not re.search(r"^(import|from) numba", path.read_text("utf-8"), re.MULTILINE)
+    ]
 
 
-install_import_hook(_checked_modules(), "beartype.beartype")
+install_import_hook(checked_modules(), "beartype.beartype")
