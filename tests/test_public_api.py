@@ -9,7 +9,7 @@ from pathlib import Path
 
 import freeavatar
 
-HEAVY = ("torch", "onnxruntime", "numba", "av", "cv2", "tyro", "rich")
+HEAVY = ("torch", "numpy", "onnxruntime", "numba", "av", "cv2", "tyro", "rich")
 
 
 def run_python(code: str) -> str:

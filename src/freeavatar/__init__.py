@@ -1,7 +1,7 @@
 """freeavatar: a video of any face in, animation curves for any 3D avatar out.
 
-The names below are the public API. Whatever needs numba, PyAV or ONNX Runtime is imported on first
-use, so that `import freeavatar` stays instant.
+The names below are the public API. Only the errors are imported at once, the rest on first use, so
+that `import freeavatar` and the command line start instantly.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from freeavatar.animation import AnimationClip
 from freeavatar.errors import (
     AvatarError,
     CurveFileError,
@@ -20,25 +19,31 @@ from freeavatar.errors import (
     MissingExtra,
     NoFaceFound,
     OutputError,
+    UsageError,
     WeightsError,
 )
-from freeavatar.rig import ARKIT, Control, RigSpec
 
 if TYPE_CHECKING:
+    from freeavatar.animation import AnimationClip
     from freeavatar.animator.runtime import Animator
     from freeavatar.avatars.avatar import Avatar, pose
     from freeavatar.avatars.catalog import list_avatars
     from freeavatar.avatars.catalog import resolve as load_avatar
     from freeavatar.expression.runtime import ExpressionEncoder
     from freeavatar.pipeline import AnimateOptions, animate
+    from freeavatar.rig import ARKIT, Control, RigSpec
 
 __version__ = "0.1.0"
 
 _ON_FIRST_USE = {
+    "ARKIT": ("freeavatar.rig", "ARKIT"),
     "AnimateOptions": ("freeavatar.pipeline", "AnimateOptions"),
+    "AnimationClip": ("freeavatar.animation", "AnimationClip"),
     "Animator": ("freeavatar.animator.runtime", "Animator"),
     "Avatar": ("freeavatar.avatars.avatar", "Avatar"),
+    "Control": ("freeavatar.rig", "Control"),
     "ExpressionEncoder": ("freeavatar.expression.runtime", "ExpressionEncoder"),
+    "RigSpec": ("freeavatar.rig", "RigSpec"),
     "animate": ("freeavatar.pipeline", "animate"),
     "list_avatars": ("freeavatar.avatars.catalog", "list_avatars"),
     "load_avatar": ("freeavatar.avatars.catalog", "resolve"),
@@ -63,6 +68,7 @@ __all__ = [
     "NoFaceFound",
     "OutputError",
     "RigSpec",
+    "UsageError",
     "WeightsError",
     "__version__",
     "animate",

@@ -8,6 +8,7 @@ FreeAvatarError
 │   └── CurveFileError    a Live Link or controls CSV that does not parse
 ├── OutputError           a file that exists already, or a folder that cannot be written
 ├── WeightsError          weights missing, damaged (sha256), or made for another network or rig
+├── UsageError            a command line that asks for something that does not exist
 ├── DataError             a training set that is missing, empty, damaged or of another format
 └── MissingExtra          a feature whose optional dependency is not installed
 """
@@ -45,6 +46,10 @@ class OutputError(FreeAvatarError):
 
 class WeightsError(FreeAvatarError):
     """Weights are missing, damaged, or made for another network or rig."""
+
+
+class UsageError(FreeAvatarError):
+    """The command line asks for something that does not exist; exit code 2."""
 
 
 class DataError(FreeAvatarError):

@@ -194,7 +194,7 @@ def region_of(name: str) -> Region:
         return "gaze"
     for region in ("tongue", "brow", "cheek", "nose", "jaw", "eye", "mouth"):
         if region in lowered:
-            return region  # type: ignore[return-value]
+            return region
     return "other"
 
 

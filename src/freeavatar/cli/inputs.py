@@ -1,0 +1,56 @@
+"""What the inputs on a command line stand for: files, and folders in place of the media in them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+from freeavatar.errors import MediaError
+
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts",
+    ".wmv", ".flv", ".ogv", ".3gp", ".gif",
+})
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+)
+# fmt: on
+
+
+def media_files(given: Path) -> list[Path]:
+    """The file itself, or a folder's media files in name order. Hidden files do not count."""
+    if given.is_dir():
+        files = [path for path in sorted(given.iterdir()) if path.is_file()]
+        media = [p for p in files if _is_media(p)]
+        if not media:
+            raise MediaError(
+                f"No video or picture in the folder {given} ({len(files)} other files). "
+                "Name a folder that holds them, or the files themselves."
+            )
+        return media
+    if not given.exists():
+        raise MediaError(f"There is no file {given}. {_suggestion(given)}")
+    return [given]
+
+
+def without_repeats(paths: Iterable[Path]) -> list[Path]:
+    """Every file once, at its first place: `take.mp4 .` names take.mp4 twice."""
+    first: dict[Path, Path] = {}
+    for path in paths:
+        first.setdefault(path.resolve(), path)
+    return list(first.values())
+
+
+def _is_media(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return not path.name.startswith(".") and suffix in VIDEO_SUFFIXES | PICTURE_SUFFIXES
+
+
+def _suggestion(missing: Path) -> str:
+    if not missing.parent.is_dir():
+        return f"The folder {missing.parent} does not exist either; check the path."
+    names = [path.name for path in missing.parent.iterdir()]
+    near = difflib.get_close_matches(missing.name, names, n=1)
+    return f"Did you mean {missing.parent / near[0]}?" if near else "Check its name and folder."
