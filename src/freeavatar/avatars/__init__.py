@@ -1,1 +1,1 @@
-
+"""The characters that are driven: files, rigs, poses, pictures."""

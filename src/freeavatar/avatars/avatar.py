@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from freeavatar.avatars.arkit import arkit_name
 from freeavatar.rig import RigSpec
 
 MaterialKind = Literal["skin", "eye", "cornea", "teeth", "tongue", "hair", "lash", "brow", "other"]
@@ -101,6 +103,18 @@ class Avatar:
     source: str = ""
     """Path of the file the avatar came from."""
 
+    @cached_property
+    def gaze_columns(self) -> dict[tuple[Side, str], int]:
+        """Controls that turn the eyes, by side and direction (Down, In, Out, Up)."""
+        columns: dict[tuple[Side, str], int] = {}
+        for column, name in enumerate(self.rig.names):
+            known = arkit_name(name) or ""
+            if known.startswith("eyeLook"):
+                side: Side = "left" if known.endswith("Left") else "right"
+                direction = known.removeprefix("eyeLook").removesuffix(side.capitalize())
+                columns[side, direction] = column
+        return columns
+
 
 def pose(
     avatar: Avatar,
@@ -111,4 +125,65 @@ def pose(
 
     `head_rad` is (yaw, pitch, roll) as in AnimationClip.
     """
-    raise NotImplementedError
+    if np.shape(controls) != (len(avatar.rig),):
+        raise ValueError(f"{avatar.name} has {len(avatar.rig)} controls, got {np.shape(controls)}")
+    weights = avatar.bindings @ np.asarray(controls, np.float32)
+    posed = [_morphed(surface, weights[surface.morphs]) for surface in avatar.surfaces]
+    for eye in avatar.eyes:
+        yaw_rad, pitch_rad = gaze_angles(avatar, eye, controls)
+        if yaw_rad or pitch_rad:
+            _turn(posed, eye.vertices, rotation(yaw_rad, pitch_rad), eye.pivot)
+    if head_rad is not None and any(head_rad):
+        turn = rotation(*head_rad).T.astype(np.float32)
+        for vertices in posed:
+            vertices[:] = (vertices - avatar.face.neck) @ turn + avatar.face.neck
+    return posed
+
+
+def _morphed(
+    surface: Surface, weights: Float[np.ndarray, "morph"]
+) -> Float[np.ndarray, "vertex 3"]:
+    vertices = surface.vertices.copy()
+    active = np.flatnonzero(weights)
+    if 2 * len(active) < len(weights):
+        for morph in active:
+            vertices += weights[morph] * surface.deltas[morph]
+    elif len(weights):
+        vertices += np.dot(weights, surface.deltas.reshape(len(weights), -1)).reshape(-1, 3)
+    return vertices
+
+
+def _turn(
+    posed: list[Float[np.ndarray, "vertex 3"]],
+    moving: Sequence[Int[np.ndarray, "moved"]],
+    turn: Float[np.ndarray, "3 3"],
+    pivot: Float[np.ndarray, "3"],
+) -> None:
+    for vertices, rows in zip(posed, moving, strict=True):
+        if len(rows):
+            vertices[rows] = (vertices[rows] - pivot) @ turn.T.astype(np.float32) + pivot
+
+
+def rotation(yaw_rad: float, pitch_rad: float, roll_rad: float = 0.0) -> Float[np.ndarray, "3 3"]:
+    """Ry(yaw) @ Rx(pitch) @ Rz(roll): yaw > 0 to its left, pitch > 0 down."""
+    (cy, cp, cr) = np.cos([yaw_rad, pitch_rad, roll_rad])
+    (sy, sp, sr) = np.sin([yaw_rad, pitch_rad, roll_rad])
+    around_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    around_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    around_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return around_y @ around_x @ around_z
+
+
+def gaze_angles(
+    avatar: Avatar, eye: Eye, controls: Float[np.ndarray, "control"]
+) -> tuple[float, float]:
+    """Turn (yaw, pitch) of one eye in radians for these controls."""
+    value = {
+        direction: float(controls[column])
+        for (side, direction), column in avatar.gaze_columns.items()
+        if side == eye.side
+    }
+    inward = value.get("In", 0.0) - value.get("Out", 0.0)
+    down = value.get("Down", 0.0) - value.get("Up", 0.0)
+    sign = -1.0 if eye.side == "left" else 1.0  # the left eye turns to its left when it looks out
+    return sign * inward * eye.yaw_range_rad, down * eye.pitch_range_rad

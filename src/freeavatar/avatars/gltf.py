@@ -1,0 +1,286 @@
+"""Loads an avatar from a .glb, .vrm or .gltf file: world-space surfaces, rig, eyes and face."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from freeavatar.avatars.arkit import arkit_map
+from freeavatar.avatars.avatar import Avatar, Surface
+from freeavatar.avatars.blendshapes import build_rig, target_names
+from freeavatar.avatars.eyes import SurfaceOrigin, find_eyes
+from freeavatar.avatars.face import find_face
+from freeavatar.avatars.gltf_buffers import BrokenGltf, GltfFile, item, read_gltf
+from freeavatar.avatars.gltf_materials import (
+    bake_vertex_colors,
+    default_material,
+    for_mesh,
+    read_materials,
+)
+from freeavatar.avatars.gltf_scene import (
+    Node,
+    Scene,
+    Skinning,
+    read_scene,
+    read_skinning,
+    vertex_transforms,
+)
+from freeavatar.avatars.vrm import read_vrm
+from freeavatar.errors import AvatarError
+
+MAX_MORPHS = 1000
+MAX_DELTA_VALUES = 250_000_000
+"""1 GB of float32: 60 times the largest avatar that we know."""
+
+HEAD_NAMES = ("head", "mixamorighead", "ccbasehead", "jbipchead", "bip01head")
+
+# What foreign files make the parser below trip over: missing keys, wrong types, absurd numbers.
+PARSE_ERRORS = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    np.linalg.LinAlgError,
+)
+
+
+def load_avatar(path: Path | str) -> Avatar:
+    """Read a character from a file; AvatarError says in one sentence why it cannot be used."""
+    path = Path(path)
+    try:
+        return _load(path)
+    except PARSE_ERRORS as error:
+        reason = str(error) if isinstance(error, BrokenGltf) else f"{type(error).__name__}: {error}"
+        raise AvatarError(
+            f"{path} is damaged or not valid glTF ({reason[:200]}); export it again."
+        ) from error
+
+
+def _load(path: Path) -> Avatar:
+    file = read_gltf(path)
+    scene = read_scene(file)
+    vrm = read_vrm(file)
+    turn = np.diag([-1.0, 1.0, -1.0]) if vrm is not None and vrm.version == 0 else np.eye(3)
+    scene = _turned(scene, turn)
+    morph_names, mesh_morphs = _all_morphs(path, file)
+    surfaces, origins = _read_surfaces(file, scene, mesh_morphs)
+    if not any(len(surface.morphs) for surface in surfaces):
+        raise AvatarError(
+            f"{path} has no morph targets (blendshapes) that move anything; "
+            "export the head together with its shape keys."
+        )
+    eyes = find_eyes(scene, surfaces, origins, morph_names, vrm.eyes if vrm else {})
+    rig, bindings = build_rig(path.stem, morph_names, eyes)
+    mapping = arkit_map(rig.names)
+    morph_map = None if mapping is None else bindings @ mapping
+    head = _head_node(scene, vrm.head if vrm else None)
+    joint = None if head is None else scene.nodes[head].world[:3, 3]
+    return Avatar(
+        name=path.stem,
+        rig=rig,
+        surfaces=tuple(surfaces),
+        morph_names=tuple(morph_names),
+        bindings=bindings,
+        eyes=eyes,
+        face=find_face(surfaces, eyes, morph_map, joint),
+        arkit_to_rig=mapping,
+        licence=vrm.licence if vrm else str(file.json["asset"].get("copyright", "")),
+        source=str(path),
+    )
+
+
+def _turned(scene: Scene, rotation: Float[np.ndarray, "3 3"]) -> Scene:
+    turn = np.eye(4)
+    turn[:3, :3] = rotation
+    return Scene({i: replace(node, world=turn @ node.world) for i, node in scene.nodes.items()})
+
+
+def _head_node(scene: Scene, named: int | None) -> int | None:
+    if named in scene.nodes:
+        return named
+    for index, node in scene.nodes.items():
+        plain = "".join(letter for letter in node.name.lower() if letter.isalnum())
+        if plain in HEAD_NAMES and node.mesh is None:
+            return index
+    return None
+
+
+def _all_morphs(path: Path, file: GltfFile) -> tuple[list[str], list[Int[np.ndarray, "target"]]]:
+    """All morph names of the file in order of appearance, and for every mesh its morphs."""
+    names: dict[str, int] = {}
+    mesh_morphs = []
+    for number, mesh in enumerate(file.json.get("meshes", [])):
+        num_targets = max((len(p.get("targets", [])) for p in mesh["primitives"]), default=0)
+        if num_targets > MAX_MORPHS:
+            raise AvatarError(
+                f"{path} has {num_targets} morph targets in one mesh; at most {MAX_MORPHS} "
+                "can be used: remove those that do not belong to the face."
+            )
+        found = target_names(mesh, number, num_targets)
+        mesh_morphs.append(
+            np.array([names.setdefault(name, len(names)) for name in found], np.int64)
+        )
+    if not names:
+        raise AvatarError(
+            f"{path} has no morph targets (blendshapes); "
+            "export the head together with its shape keys."
+        )
+    if len(names) > MAX_MORPHS:
+        raise AvatarError(f"{path} has {len(names)} morph targets; at most {MAX_MORPHS} are used.")
+    return list(names), mesh_morphs
+
+
+def _read_surfaces(
+    file: GltfFile, scene: Scene, mesh_morphs: list[Int[np.ndarray, "target"]]
+) -> tuple[list[Surface], list[SurfaceOrigin]]:
+    materials = read_materials(file)
+    surfaces: list[Surface] = []
+    origins: list[SurfaceOrigin] = []
+    values_left = MAX_DELTA_VALUES
+    for node in scene.nodes.values():
+        if node.mesh is None:
+            continue
+        mesh = item(file.json, "meshes", node.mesh)
+        for primitive in mesh["primitives"]:
+            if primitive.get("mode", 4) not in (4, 5, 6):
+                continue  # points and lines have no surface
+            part = _Part(file, scene, node, primitive)
+            values_left -= len(part.used) * 3 * len(primitive.get("targets", []))
+            if values_left < 0:
+                raise BrokenGltf("its morph targets need more than 1 GB")
+            index = primitive.get("material")
+            if index is not None:
+                item(file.json, "materials", index)
+            material = default_material(node.name) if index is None else materials[index]
+            surface = part.surface(node.name, mesh_morphs[node.mesh])
+            if part.colors is not None and material.texture is None:
+                texture, uvs = bake_vertex_colors(part.colors)
+                material = replace(material, texture=texture)
+                surface = replace(surface, uvs=uvs)
+            surfaces.append(replace(surface, material=for_mesh(material, node.name)))
+            origins.append(SurfaceOrigin(node.index, part.skinning))
+    return surfaces, origins
+
+
+class _Part:
+    """One primitive of one node, reduced to the vertices that its triangles use."""
+
+    def __init__(self, file: GltfFile, scene: Scene, node: Node, primitive: dict[str, Any]) -> None:
+        self._file, self._primitive = file, primitive
+        attributes = primitive["attributes"]
+        positions = file.accessor(attributes["POSITION"])
+        triangles = _triangles(file, primitive, len(positions))
+        self.used, compact = np.unique(triangles, return_inverse=True)
+        self.triangles = compact.reshape(-1, 3).astype(np.int32)
+        self.num_all = len(positions)
+        self.rest = self._checked(positions, 3)
+        skinning = None
+        if node.skin is not None:
+            skinning = read_skinning(file, node.skin, attributes)
+        if skinning is not None:
+            if len(skinning.joints) != self.num_all:
+                raise BrokenGltf("joints and positions differ in number")
+            skinning = Skinning(skinning.joints[self.used], skinning.weights[self.used])
+        self.skinning = skinning
+        self.transforms = vertex_transforms(file, scene, node, skinning)
+        self.colors = None
+        if "COLOR_0" in attributes:
+            colors = file.accessor(attributes["COLOR_0"])
+            self.colors = np.clip(self._checked(colors[:, :3], 3), 0.0, 1.0)
+
+    def _checked(self, values: np.ndarray, components: int) -> Float[np.ndarray, "vertex _"]:
+        if values.shape != (self.num_all, components):
+            raise BrokenGltf(f"an attribute has shape {values.shape}, not {self.num_all} vertices")
+        kept = values[self.used].astype(np.float32)
+        if not np.isfinite(kept).all():
+            raise BrokenGltf("it contains infinite numbers")
+        return kept
+
+    def surface(self, name: str, morphs: Int[np.ndarray, "target"]) -> Surface:
+        linear, offset = self.transforms[..., :3, :3], self.transforms[..., :3, 3]
+        kept, deltas = [], []
+        for morph, target in zip(morphs, self._primitive.get("targets", []), strict=False):
+            if "POSITION" not in target:
+                continue
+            delta = _moved(linear, self._checked(self._file.accessor(target["POSITION"]), 3))
+            if delta.any():
+                kept.append(morph)
+                deltas.append(delta.astype(np.float32))
+        uvs = np.zeros((len(self.used), 2), np.float32)
+        coordinates = self._primitive["attributes"].get(self._texture_coordinates())
+        if coordinates is not None:
+            uvs = self._transformed(self._checked(self._file.accessor(coordinates), 2))
+        return Surface(
+            name=name,
+            vertices=(_moved(linear, self.rest) + offset).astype(np.float32),
+            triangles=self.triangles,
+            uvs=uvs,
+            material=default_material(name),
+            morphs=np.array(kept, np.int64),
+            deltas=np.array(deltas, np.float32).reshape(len(kept), len(self.used), 3),
+        )
+
+    def _texture_info(self) -> dict[str, Any]:
+        if "material" not in self._primitive:
+            return {}
+        material = item(self._file.json, "materials", self._primitive["material"])
+        info: dict[str, Any] = material.get("pbrMetallicRoughness", {}).get("baseColorTexture", {})
+        return info
+
+    def _texture_coordinates(self) -> str:
+        info = self._texture_info()
+        transform = info.get("extensions", {}).get("KHR_texture_transform", {})
+        return f"TEXCOORD_{transform.get('texCoord', info.get('texCoord', 0))}"
+
+    def _transformed(self, uvs: Float[np.ndarray, "vertex 2"]) -> Float[np.ndarray, "vertex 2"]:
+        transform = self._texture_info().get("extensions", {}).get("KHR_texture_transform")
+        if not transform:
+            return uvs
+        scaled = uvs * np.array(transform.get("scale", (1, 1)), np.float32).reshape(2)
+        angle = float(transform.get("rotation", 0))
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        moved = scaled @ turn.T + np.array(transform.get("offset", (0, 0)), np.float64).reshape(2)
+        return moved.astype(np.float32)
+
+
+def _moved(
+    linear: Float[np.ndarray, "... 3 3"], vectors: Float[np.ndarray, "vertex 3"]
+) -> Float[np.ndarray, "vertex 3"]:
+    return np.einsum("...ij,...j->...i", linear, vectors)
+
+
+def _triangles(
+    file: GltfFile, primitive: dict[str, Any], num_vertices: int
+) -> Int[np.ndarray, "triangle 3"]:
+    if "indices" in primitive:
+        indices = file.accessor(primitive["indices"])
+        if indices.shape[1] != 1 or indices.dtype.kind != "u":
+            raise BrokenGltf("triangle indices are not whole numbers")
+        indices = indices[:, 0].astype(np.int64)
+    else:
+        indices = np.arange(num_vertices)
+    mode = primitive.get("mode", 4)
+    if mode == 4:
+        triangles = indices[: len(indices) // 3 * 3].reshape(-1, 3)
+    else:
+        count = max(len(indices) - 2, 0)
+        steps = np.arange(count)
+        if mode == 5:  # every second triangle of a strip runs backwards
+            odd = steps % 2
+            corners = np.stack([steps, steps + 1 + odd, steps + 2 - odd], axis=1)
+        else:
+            corners = np.stack([np.zeros_like(steps), steps + 1, steps + 2], axis=1)
+        triangles = indices[corners]
+    if triangles.size and triangles.max() >= num_vertices:
+        raise BrokenGltf(f"a triangle uses vertex {triangles.max()} of {num_vertices}")
+    return triangles
