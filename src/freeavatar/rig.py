@@ -1,4 +1,4 @@
-"""RigSpec: the facts about one avatar's controls, and the ARKit rig that all others are compared with.
+"""RigSpec: the facts about one avatar's controls; ARKIT, the rig all others are compared with.
 
 Lowest layer after errors: everything that moves a face agrees on names, ranges and order here.
 Left and right are the character's own.
@@ -26,7 +26,7 @@ class Control:
     name: str
     region: Region = "other"
     mirror: str | None = None
-    """The control that shows the mirrored movement; its own name on the midline; None if unknown."""
+    """The control of the mirrored movement; its own name on the midline; None if unknown."""
     minimum: float = 0.0
     maximum: float = 1.0
     rest: float = 0.0
@@ -36,7 +36,8 @@ class Control:
             raise ValueError("a control needs a name")
         if not self.minimum <= self.rest <= self.maximum:
             raise ValueError(
-                f"control {self.name!r}: rest {self.rest} is outside [{self.minimum}, {self.maximum}]"
+                f"control {self.name!r}: rest {self.rest} is outside "
+                f"[{self.minimum}, {self.maximum}]"
             )
 
 
