@@ -1,0 +1,111 @@
+"""Batches for the expression model: crops from shards, damaged on the fly, with their truth.
+
+A render set knows every control exactly. A face set knows only what offline teachers guessed:
+the 52-score net and an emotion net; both are hints, never a run-time dependency.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from freeavatar.expression.augment import AugmentConfig, augment
+from freeavatar.rig import ARKIT
+from freeavatar.training.shards import ShardSet, open_shards
+
+# Where the 52-score teacher is worth listening to. Left out: channels that stay near zero whatever
+# the face does (cheeks, nose, frown, wide eyes, dimples, tongue; PEERS.md).
+TAUGHT_CONTROLS: tuple[str, ...] = tuple(
+    name
+    for name in ARKIT.names
+    if not name.startswith(("cheek", "nose", "tongue", "eyeWide", "jawForward"))
+    and not name.startswith(("mouthFrown", "mouthDimple", "mouthClose"))
+)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Crops with what is known of them; NaN where nothing is."""
+
+    crops: UInt8[np.ndarray, "sample size size 3"]
+    controls: Float[np.ndarray, "sample 52"]
+    """ARKit values: exact for renders, the teacher's for real faces."""
+    head_rad: Float[np.ndarray, "sample 3"]
+    emotion: Float[np.ndarray, "sample 7"]
+    exact: Bool[np.ndarray, "sample"]
+    """True for renders."""
+
+
+Split = Literal["train", "test"]
+
+
+class FacePool:
+    """One or more shard sets of one kind, read by row with augmentation and mirroring."""
+
+    def __init__(self, folders: list[Path], augmentation: AugmentConfig, split: Split = "train"):
+        self.sets: list[ShardSet] = [open_shards(folder) for folder in folders]
+        self.augmentation = augmentation
+        usable = [_usable_rows(shards, split) for shards in self.sets]
+        self.rows: Int[np.ndarray, "row 2"] = np.concatenate(
+            [np.stack([np.full(len(r), i), r], axis=1) for i, r in enumerate(usable)]
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def draw(self, num: int, rng: np.random.Generator, mirror: bool = True) -> Samples:
+        """Random rows, each mirrored (with its truth) half of the time."""
+        chosen = self.rows[rng.integers(0, len(self.rows), num)]
+        samples = [
+            self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5))
+            for s, r in chosen
+        ]
+        crops, controls, head, emotion, exact = zip(*samples, strict=True)
+        return Samples(
+            np.stack(crops), np.stack(controls), np.stack(head), np.stack(emotion), np.array(exact)
+        )
+
+    def _sample(
+        self, which: int, row: int, rng: np.random.Generator, mirror: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+        shards = self.sets[which]
+        crop = augment(shards.gather(np.array([row]))[0], self.augmentation, rng, mirror)
+        exact = "arkit" in shards.columns
+        controls = _controls(shards, row)
+        head = _row(shards, "head_rad", row, 3)
+        if mirror:
+            controls = controls[ARKIT.mirror_columns]
+            head = head * np.array([-1, 1, -1], np.float32)
+        return crop, controls, head, _row(shards, "emotion", row, 7), exact
+
+
+def _row(shards: ShardSet, column: str, row: int, width: int) -> Float[np.ndarray, "width"]:
+    if column not in shards.columns:
+        return np.full(width, np.nan, np.float32)
+    return shards.columns[column][row].astype(np.float32)
+
+
+def _controls(shards: ShardSet, row: int) -> Float[np.ndarray, "52"]:
+    """Truth of a render, NaN where its actor cannot show a control; or the teacher's scores."""
+    if "arkit" in shards.columns:
+        values = shards.columns["arkit"][row].astype(np.float32)
+        shows = shards.index.get("shows")
+        if shows is not None:
+            actor = int(shards.columns["actor"][row])
+            values = np.where(np.asarray(shows[actor], bool), values, np.nan)
+        return values.astype(np.float32)
+    values = _row(shards, "teacher", row, len(ARKIT))
+    taught = np.isin(ARKIT.names, TAUGHT_CONTROLS)
+    return np.where(taught, values, np.nan).astype(np.float32)
+
+
+def _usable_rows(shards: ShardSet, split: Split) -> Int[np.ndarray, "row"]:
+    """Rows of one split; sets that split elsewhere (renders, by actor) are all of one split."""
+    if "split" not in shards.columns:
+        return np.arange(len(shards))
+    is_train = np.char.startswith(shards.columns["split"].astype(str), "train")
+    return np.flatnonzero(is_train if split == "train" else ~is_train)

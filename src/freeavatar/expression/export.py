@@ -1,0 +1,105 @@
+"""Training checkpoint -> ONNX: float (stored in half precision) and int8, with parity measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from jaxtyping import UInt8
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from freeavatar.checkpoints import load_checkpoint
+from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionNetwork
+from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder
+from freeavatar.expression.vit import ViTConfig
+from freeavatar.images import batch_from_pictures
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Worst and mean cosine between PyTorch's embeddings and an exported file's."""
+
+    variant: str
+    worst_cosine: float
+    mean_cosine: float
+    megabytes: float
+
+
+def config_from_json(data: dict[str, Any]) -> EncoderConfig:
+    """Inverse of dataclasses.asdict."""
+    return EncoderConfig(ViTConfig(**data["trunk"]), data["embedding_size"])
+
+
+def load_network(checkpoint: Path) -> ExpressionNetwork:
+    """The network of a finished or running `finetune` (averaged weights), ready to use."""
+    loaded = load_checkpoint(checkpoint, KIND)
+    network = ExpressionNetwork(config_from_json(loaded.config))
+    prefix = (
+        "average.network." if "average.network.embedding.bias" in loaded.tensors else "network."
+    )
+    network.load_state_dict(
+        {k.removeprefix(prefix): v for k, v in loaded.tensors.items() if k.startswith(prefix)}
+    )
+    return network.eval()
+
+
+def export_network(network: ExpressionNetwork, folder: Path) -> tuple[Path, Path]:
+    """Write `expression.onnx` and `expression.int8.onnx` with a dynamic batch."""
+    folder.mkdir(parents=True, exist_ok=True)
+    full, int8 = folder / "expression.onnx", folder / "expression.int8.onnx"
+    example = torch.zeros(2, 3, CROP_SIZE, CROP_SIZE)
+    program = torch.onnx.export(
+        network,
+        (example,),
+        dynamo=True,
+        input_names=["crops"],
+        output_names=["embeddings", "features"],
+        dynamic_shapes={"batch": {0: torch.export.Dim("crop")}},
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(full), external_data=False)
+    quantize_dynamic(
+        str(full), str(int8), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"]
+    )
+    store_in_half_precision(full)
+    return full, int8
+
+
+def store_in_half_precision(path: Path) -> None:
+    """Halve the file: big float32 tensors are kept as float16 and cast back when loaded.
+
+    Arithmetic stays in float32; ONNX Runtime folds the casts once per session.
+    """
+    model = onnx.load(str(path))
+    casts = []
+    for tensor in list(model.graph.initializer):
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 1024:
+            continue
+        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}_half")
+        model.graph.initializer.remove(tensor)
+        model.graph.initializer.append(half)
+        cast = onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT)
+        casts.append(cast)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.save(model, str(path))
+
+
+@torch.no_grad()
+def measure_parity(
+    network: ExpressionNetwork, path: Path, crops: UInt8[np.ndarray, "crop 112 112 3"]
+) -> Parity:
+    """Compare on real crops, in a batch and one by one."""
+    expected = network(torch.from_numpy(batch_from_pictures(crops)))[0].numpy()
+    encoder = ExpressionEncoder.load(path)
+    batch = encoder.encode(crops).embeddings
+    single = np.concatenate([encoder.encode(crop[None]).embeddings for crop in crops])
+    cosines = np.concatenate([(expected * batch).sum(1), (expected * single).sum(1)])
+    return Parity(path.name, float(cosines.min()), float(cosines.mean()), path.stat().st_size / 1e6)

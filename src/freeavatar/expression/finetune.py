@@ -1,0 +1,163 @@
+"""Learn the expression space from comparisons, with exact controls and teachers' hints beside.
+
+PAPER.md section 1b; loss weights of zero give the ablations: triplets alone, controls alone, both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from freeavatar.checkpoints import load_checkpoint
+from freeavatar.expression.augment import AugmentConfig
+from freeavatar.expression.data import FacePool, Samples
+from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionTrainer
+from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
+from freeavatar.expression.pretrain import KIND as MAE_KIND
+from freeavatar.images import batch_from_pictures
+from freeavatar.rig import ARKIT
+from freeavatar.training.loop import LoopConfig, Losses, Run
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Batch mix and loss weights; a weight of 0 switches a term off for an ablation."""
+
+    model: EncoderConfig = field(default_factory=EncoderConfig)
+    renders_per_batch: int = 80
+    faces_per_batch: int = 32
+    triplets: float = 1.0
+    face_triplets: float = 0.5
+    controls: float = 1.0
+    teacher: float = 0.5
+    head: float = 0.2
+    emotion: float = 0.05
+    augmentation: AugmentConfig = field(default_factory=AugmentConfig)
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(
+            num_steps=20_000, learning_rate=6e-4, weight_decay=0.05, warmup_steps=150
+        )
+    )
+
+
+def control_weights(pool: FacePool) -> Float[np.ndarray, "52"]:
+    """1 / variance of each control over the set, so that rare and small ones count alike."""
+    values = [s.columns["arkit"].astype(np.float32) for s in pool.sets if "arkit" in s.columns]
+    variance = np.concatenate(values).var(axis=0) if values else np.ones(len(ARKIT))
+    return (1.0 / (variance + 0.01)).astype(np.float32)
+
+
+class Batch:
+    """Crops and targets as tensors on the training device."""
+
+    def __init__(self, samples: Samples, device: torch.device) -> None:
+        self.pictures = torch.from_numpy(batch_from_pictures(samples.crops)).to(device)
+        self.controls = torch.from_numpy(samples.controls).to(device)
+        self.head_rad = torch.from_numpy(samples.head_rad).to(device)
+        self.emotion = torch.from_numpy(samples.emotion).to(device)
+        self.exact = torch.from_numpy(samples.exact).to(device)
+
+
+def finetune(
+    render_folders: list[Path],
+    face_folders: list[Path],
+    mae_checkpoint: Path | None,
+    run_folder: Path,
+    config: FinetuneConfig,
+    report: Callable[[dict[str, float]], None] = lambda _: None,
+) -> Path:
+    """Train or go on training; returns `final.safetensors`."""
+    cv2.setNumThreads(1)
+    renders = FacePool(render_folders, config.augmentation)
+    faces = FacePool(face_folders, config.augmentation) if face_folders else None
+    torch.manual_seed(config.loop.seed)
+    trainer = ExpressionTrainer(config.model)
+    if mae_checkpoint is not None:
+        load_trunk(trainer, mae_checkpoint)
+    run = Run(run_folder, KIND, trainer, dataclasses.asdict(config.model), config.loop)
+    weights = torch.from_numpy(control_weights(renders)).to(run.device)
+
+    def draw(rng: np.random.Generator) -> Batch:
+        parts = [renders.draw(config.renders_per_batch, rng)]
+        if faces is not None and config.faces_per_batch:
+            parts.append(faces.draw(config.faces_per_batch, rng))
+        joined = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in dataclasses.fields(Samples)
+        }
+        return Batch(Samples(**joined), run.device)
+
+    return run.fit(draw, lambda batch: expression_losses(trainer, batch, weights, config), report)
+
+
+def load_trunk(trainer: ExpressionTrainer, mae_checkpoint: Path) -> None:
+    """Start from the masked autoencoder's trunk; WeightsError if it has another shape."""
+    trunk = dataclasses.asdict(trainer.network.config.trunk)
+    loaded = load_checkpoint(mae_checkpoint, MAE_KIND)
+    if loaded.config["trunk"] != trunk:
+        load_checkpoint(mae_checkpoint, MAE_KIND, {"trunk": trunk})
+    trainer.network.trunk.load_state_dict(
+        {
+            name.removeprefix("trunk."): tensor
+            for name, tensor in loaded.tensors.items()
+            if name.startswith("trunk.")
+        }
+    )
+
+
+def expression_losses(
+    trainer: ExpressionTrainer, batch: Batch, weights: Tensor, config: FinetuneConfig
+) -> Losses:
+    """All terms by name; `loss` is their weighted sum."""
+    out = trainer(batch.pictures)
+    exact, hinted = batch.exact, ~batch.exact
+    distances = expression_distances(batch.controls)
+    both_exact = exact[:, None] & exact[None]
+    losses: Losses = {}
+    losses["triplets"], losses["triplet_accuracy"] = triplet_loss(
+        out.embeddings, distances, both_exact
+    )
+    losses["controls"] = known_mse(out.controls[exact], batch.controls[exact], weights)
+    losses["head"] = known_mse(out.head_rad, batch.head_rad, weights.new_full((3,), 10.0))
+    total = config.triplets * losses["triplets"] + config.controls * losses["controls"]
+    total = total + config.head * losses["head"]
+    if hinted.any():
+        losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights)
+        known = hinted & ~torch.isnan(batch.controls).all(dim=1)
+        felt = face_distances(distances, batch.emotion)
+        losses["face_triplets"], losses["face_accuracy"] = triplet_loss(
+            out.embeddings, felt, known[:, None] & known[None]
+        )
+        losses["emotion"] = emotion_loss(out.emotion_logits, batch.emotion)
+        total = total + config.teacher * losses["teacher"]
+        total = total + config.face_triplets * losses["face_triplets"]
+        total = total + config.emotion * losses["emotion"]
+    losses["loss"] = total
+    return losses
+
+
+def face_distances(
+    moved: Float[Tensor, "batch batch"], emotion: Float[Tensor, "batch 7"]
+) -> Float[Tensor, "batch batch"]:
+    """On real faces people compare what a face does and what it feels like: both, on one scale."""
+    felt = torch.cdist(torch.nan_to_num(emotion), torch.nan_to_num(emotion))
+    return moved / moved.mean().clamp_min(1e-6) + felt / felt.mean().clamp_min(1e-6)
+
+
+def emotion_loss(
+    logits: Float[Tensor, "batch 7"], emotion: Float[Tensor, "batch 7"]
+) -> Float[Tensor, ""]:
+    """Cross-entropy with the teacher's probabilities where it spoke."""
+    known = ~torch.isnan(emotion).any(dim=1)
+    if not known.any():
+        return logits.new_zeros(())
+    return F.cross_entropy(logits[known], emotion[known].float())

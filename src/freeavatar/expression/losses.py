@@ -1,0 +1,87 @@
+"""What the expression space is graded on: comparisons first, then controls, hints and head turn."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from freeavatar.rig import ARKIT, REGIONS
+
+# A look or a blink is a small number of small sliders beside a mouth's dozens: regions are
+# weighed so that an eyebrow counts beside an open jaw.
+REGION_WEIGHTS: dict[str, float] = {
+    "brow": 1.0,
+    "eye": 1.0,
+    "gaze": 0.6,
+    "jaw": 1.0,
+    "mouth": 1.0,
+    "cheek": 0.7,
+    "nose": 0.7,
+    "tongue": 0.8,
+}
+
+
+def expression_distances(
+    controls: Float[Tensor, "batch 52"],
+) -> Float[Tensor, "batch batch"]:
+    """How differently two faces move: Euclidean per region, weighed, summed over regions.
+
+    NaN controls (unknown to a rig or a teacher) count as no difference.
+    """
+    total = controls.new_zeros(len(controls), len(controls))
+    for region in REGIONS:
+        columns = torch.as_tensor(ARKIT.columns(region))
+        if len(columns) == 0:
+            continue
+        values = controls[:, columns]
+        difference = torch.nan_to_num(values[:, None] - values[None], nan=0.0)
+        total = total + REGION_WEIGHTS[region] * difference.square().sum(-1).sqrt()
+    return total
+
+
+def triplet_loss(
+    embeddings: Float[Tensor, "batch embedding"],
+    distances: Float[Tensor, "batch batch"],
+    comparable: Bool[Tensor, "batch batch"],
+    margin: float = 0.2,
+    one_class_margin: float = 0.1,
+    clearness: float = 0.75,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Symmetrised triplet margin loss over every clear triplet of the batch, and its accuracy.
+
+    A triplet (a, p, n) is taken when d(a, p) < clearness * min(d(a, n), d(p, n)): a and p are more
+    alike than either is to n (the FEC rule). The paper's margins: 0.1 when all three are alike
+    (one-class), else 0.2. Every unordered pair (a, p) appears in both orders, which is the paper's
+    second term.
+    """
+    with torch.no_grad():
+        pair = distances[:, :, None]  # d(a, p)
+        to_a, to_p = distances[:, None, :], distances[None, :, :]
+        known = comparable[:, :, None] & comparable[:, None, :] & comparable[None, :, :]
+        clear = known & (pair < clearness * torch.minimum(to_a, to_p))
+        same = torch.eye(len(distances), dtype=torch.bool, device=distances.device)
+        clear &= ~(same[:, :, None] | same[:, None, :] | same[None, :, :])
+        alike = distances[comparable & ~same]
+        threshold = alike.median() * 0.6 if len(alike) else pair.new_zeros(())
+        margins = torch.where(torch.maximum(to_a, to_p) < threshold, one_class_margin, margin)
+    squared = (2 - 2 * embeddings @ embeddings.T).clamp_min(1e-8)
+    apart = squared.sqrt()
+    near, far_a, far_p = apart[:, :, None], apart[:, None, :], apart[None, :, :]
+    hinge = F.relu(near - far_a + margins) * clear
+    # Mean over violated triplets only: most of a batch's are easy and would drown the rest.
+    active = (hinge > 0).sum().clamp_min(1)
+    right = (near < far_a) & (near < far_p) & clear
+    return hinge.sum() / active, right.sum() / clear.sum().clamp_min(1)
+
+
+def known_mse(
+    predicted: Float[Tensor, "batch column"],
+    target: Float[Tensor, "batch column"],
+    weights: Float[Tensor, "column"],
+) -> Float[Tensor, ""]:
+    """Weighted mean squared error over what is known (not NaN)."""
+    known = ~torch.isnan(target)
+    error = (predicted - torch.nan_to_num(target)).square() * known * weights
+    return error.sum() / known.sum().clamp_min(1)
