@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from freeavatar.animation import AnimationClip
-from freeavatar.errors import InputError
+from freeavatar.errors import InputError, UsageError
 from freeavatar.motion.calibrate import (
     NeutralConfig,
     calibrate,
@@ -184,5 +184,5 @@ def test_the_option_reads_as_documented(text, mode):
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "first"])
 def test_other_words_are_refused(text):
-    with pytest.raises(InputError, match="--neutral"):
+    with pytest.raises(UsageError, match="--neutral"):
         parse_neutral(text)

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from freeavatar.animation import AnimationClip
-from freeavatar.errors import InputError
+from freeavatar.errors import InputError, UsageError
 from freeavatar.rig import RigSpec
 
 NeutralMode = Literal["auto", "off"] | int
@@ -77,7 +77,7 @@ def parse_neutral(text: str) -> NeutralMode:
         return "off"
     if lowered.isdecimal():
         return int(lowered)
-    raise InputError(
+    raise UsageError(
         f"--neutral {text} is not understood. Use auto, off, or the number of a frame (from 0)."
     )
 
@@ -194,7 +194,7 @@ def _turned_back(
 def rotation_from_head(
     head_rad: Float[np.ndarray, "frame 3"],
 ) -> Float[np.ndarray, "frame 3 3"]:
-    """R = Ry(yaw) @ Rx(pitch) @ Rz(roll)."""
+    """R = Ry(yaw) @ Rx(pitch) @ Rz(roll), as in AnimationClip; many frames at once."""
     cy, cx, cz = np.cos(np.asarray(head_rad, np.float64)).T
     sy, sx, sz = np.sin(np.asarray(head_rad, np.float64)).T
     rows = [
