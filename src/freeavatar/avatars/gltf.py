@@ -256,7 +256,12 @@ class _Part:
 def _moved(
     linear: Float[np.ndarray, "... 3 3"], vectors: Float[np.ndarray, "vertex 3"]
 ) -> Float[np.ndarray, "vertex 3"]:
-    return np.einsum("...ij,...j->...i", linear, vectors)
+    if linear.ndim == 2:
+        return vectors @ linear.T
+    moved = np.zeros((len(vectors), 3))
+    rows = np.flatnonzero(vectors.any(axis=1))  # a face morph leaves most of a body alone
+    moved[rows] = np.einsum("vij,vj->vi", linear[rows], vectors[rows])
+    return moved
 
 
 def _triangles(
