@@ -6,7 +6,7 @@ PYTHON3 ?= python3
 OUT ?= out/demo
 
 python := $(VENV)/bin/python
-pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+pip := $(python) -m pip install -qq --disable-pip-version-check --constraint constraints.txt
 
 # The CPU build of PyTorch saves several GB of CUDA libraries; where the package index has none
 # (macOS needs none, its normal build is CPU-only), the plain release serves as well.
@@ -41,7 +41,7 @@ $(VENV)/.created:
 	     "(name one with: make PYTHON3=/path/to/python3.11)" >&2; exit 1
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
-	@echo "make: installing freeavatar into $(VENV)"
+	@echo "make: installing freeavatar into $(VENV) (about a minute)"
 	@$(pip) --editable .
 	@$(VENV)/bin/freeavatar --version
 	@touch $@
