@@ -6,7 +6,7 @@ PYTHON3 ?= python3
 OUT ?= out/demo
 
 python := $(VENV)/bin/python
-pip := $(python) -m pip install -qq --disable-pip-version-check --constraint constraints.txt
+pip := $(python) -m pip install -qq --no-compile --disable-pip-version-check --constraint constraints.txt
 
 # The CPU build of PyTorch saves several GB of CUDA libraries; where the package index has none
 # (macOS needs none, its normal build is CPU-only), the plain release serves as well.
