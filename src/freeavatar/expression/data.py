@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from freeavatar.expression.augment import AugmentConfig, augment
+from freeavatar.expression.augment import AugmentConfig, augment, plain
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import ShardSet, open_shards
 
@@ -68,6 +68,11 @@ class FacePool:
         return Samples(
             np.stack(crops), np.stack(controls), np.stack(head), np.stack(emotion), np.array(exact)
         )
+
+    def plain(self, num: int) -> UInt8[np.ndarray, "sample size size 3"]:
+        """The first crops, as the product sees them."""
+        pictures = [self.sets[s].gather(np.array([r]))[0] for s, r in self.rows[:num]]
+        return np.stack([plain(picture, self.augmentation.size) for picture in pictures])
 
     def _sample(
         self, which: int, row: int, rng: np.random.Generator, mirror: bool

@@ -26,7 +26,7 @@ class EncoderConfig:
 
     trunk: ViTConfig = field(default_factory=ViTConfig)
     embedding_size: int = 32
-    """The paper has 16, and a second network for asymmetry; one network for both gets twice that."""
+    """The paper has 16 and a second network for asymmetry; one for both gets twice that."""
 
 
 class ExpressionNetwork(nn.Module):

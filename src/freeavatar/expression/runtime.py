@@ -43,7 +43,7 @@ class ExpressionEncoder:
             path = shipped(name)
         return ExpressionEncoder(open_session(path, threads))
 
-    def encode(self, crops: UInt8[np.ndarray, "crop 112 112 3"]) -> Expressions:
+    def encode(self, crops: UInt8[np.ndarray, "crop height width 3"]) -> Expressions:
         """RGB face crops in the geometry of `capture.align`; an empty batch is allowed."""
         if crops.ndim != 4 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
             raise ValueError(

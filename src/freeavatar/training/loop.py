@@ -195,7 +195,7 @@ class Run:
 
     def _log(self, losses: Losses) -> dict[str, float]:
         """Append one line to the run's log; floats only, so a curve is one list comprehension."""
-        line: dict[str, float] = {"step": self.step, "trained_s": round(self.trained_s, 1)}
+        line = {"step": float(self.step), "trained_s": round(self.trained_s, 1)}
         line |= {name: round(float(value), 5) for name, value in losses.items()}
         with (self.folder / "log.jsonl").open("a") as log:
             log.write(json.dumps(line) + "\n")

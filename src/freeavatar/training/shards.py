@@ -23,7 +23,7 @@ from freeavatar.errors import DataError
 class ShardSet:
     """Parts read as one long table; pictures stay on disk until gathered."""
 
-    parts: tuple[UInt8[np.ndarray, "picture size size 3"], ...]
+    parts: tuple[UInt8[np.ndarray, "_ size size 3"], ...]
     columns: dict[str, np.ndarray]
     index: dict[str, Any]
 

@@ -1,0 +1,87 @@
+"""The expression space: comparisons, exact controls and teachers' hints on a pretrained trunk.
+
+    torchrun --nproc-per-node 2 recipes/train_expression.py --minutes 70
+
+Data      data/renders/actors (recipes/render_actors.py), data/faces/fairface (prepare_faces.py),
+          runs/mae-tiny/final.safetensors (pretrain_faces.py); --mae none starts from random weights
+Hardware  2 CPU cores, one process each; python ... --device cuda on a GPU
+Expected  triplet accuracy on training renders above 0.85; see docs/experiments.md for others
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import tyro
+
+from freeavatar.expression.data import FacePool
+from freeavatar.expression.encoder import EncoderConfig
+from freeavatar.expression.export import export_network, load_network, measure_parity
+from freeavatar.expression.finetune import FinetuneConfig, finetune
+from freeavatar.expression.vit import vit_small, vit_tiny
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train the expression encoder and export it to ONNX."""
+
+    renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
+    faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
+    mae: Path = Path("runs/mae-tiny/final.safetensors")
+    out: Path = Path("runs/expression-tiny")
+    size: Literal["tiny", "small"] = "tiny"
+    minutes: float | None = 70.0
+    steps: int = 20_000
+    renders_per_batch: int = 40
+    """Per process."""
+    faces_per_batch: int = 16
+    triplets: float = 1.0
+    face_triplets: float = 0.5
+    controls: float = 1.0
+    teacher: float = 0.5
+    learning_rate: float = 6e-4
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    cv2.setNumThreads(1)
+    config = FinetuneConfig(
+        model=EncoderConfig(vit_tiny() if options.size == "tiny" else vit_small()),
+        renders_per_batch=options.renders_per_batch,
+        faces_per_batch=options.faces_per_batch,
+        triplets=options.triplets,
+        face_triplets=options.face_triplets,
+        controls=options.controls,
+        teacher=options.teacher,
+    )
+    loop = dataclasses.replace(
+        config.loop,
+        num_steps=options.steps,
+        minutes=options.minutes,
+        learning_rate=options.learning_rate,
+        device=options.device,
+        seed=options.seed,
+    )
+    config = dataclasses.replace(config, loop=loop)
+    mae = None if str(options.mae) == "none" else options.mae
+    checkpoint = finetune(
+        options.renders, options.faces, mae, options.out, config, lambda x: print(x, flush=True)
+    )
+    if not checkpoint.is_file():  # another process of this run writes it
+        return
+    network = load_network(checkpoint)
+    crops = FacePool(options.faces, config.augmentation, "test").plain(64)
+    parities = [measure_parity(network, p, crops) for p in export_network(network, options.out)]
+    report = json.dumps([dataclasses.asdict(parity) for parity in parities], indent=1)
+    (options.out / "parity.json").write_text(report)
+    print(report)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,56 @@
+"""Trained animator -> `animator.onnx` (the network) and `animator.npz` (the avatars it knows)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from freeavatar.animator.identity import Cast
+from freeavatar.animator.model import Animator, AnimatorConfig
+from freeavatar.animator.train import KIND
+from freeavatar.checkpoints import load_checkpoint
+
+
+def load_animator(checkpoint: Path) -> tuple[Animator, Cast]:
+    """The trained network and its cast."""
+    loaded = load_checkpoint(checkpoint, KIND)
+    cast = Cast.from_json(loaded.config["cast"])
+    config = AnimatorConfig(**{k: v for k, v in loaded.config.items() if k != "cast"})
+    model = Animator(config, len(cast.members), len(cast.control_names))
+    model.load_state_dict(loaded.tensors)
+    return model.eval(), cast
+
+
+def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
+    """Write both files; batch and number of controls stay free in the graph."""
+    model, cast = load_animator(checkpoint)
+    config = model.config
+    network, table = folder / "animator.onnx", folder / "animator.npz"
+    sample, control = torch.export.Dim("sample"), torch.export.Dim("control")
+    program = torch.onnx.export(
+        model.trunk,
+        (
+            torch.zeros(3, config.num_features),
+            torch.zeros(3, config.code_size),
+            torch.zeros(5, config.width),
+            torch.zeros(5),
+        ),
+        dynamo=True,
+        input_names=["features", "code", "vectors", "biases"],
+        output_names=["controls"],
+        dynamic_shapes=({0: sample}, {0: sample}, {0: control}, {0: control}),
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(network), external_data=False)
+    np.savez_compressed(
+        table,
+        codes=model.codes.detach().numpy(),
+        vectors=model.vectors.detach().numpy(),
+        biases=model.biases.detach().numpy(),
+        cast=np.frombuffer(json.dumps(cast.to_json()).encode(), np.uint8),
+    )
+    return network, table

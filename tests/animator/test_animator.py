@@ -1,0 +1,107 @@
+"""Controls stay in range, avatars differ in number of controls, and the animator learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from freeavatar.animator.data import FeatureTable, rig_targets
+from freeavatar.animator.export import export_animator, load_animator
+from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
+from freeavatar.animator.model import AnimatorConfig
+from freeavatar.animator.runtime import Animator
+from freeavatar.animator.train import AnimatorTrainConfig, train_animator
+from freeavatar.errors import WeightsError
+from freeavatar.rig import ARKIT, Control, RigSpec
+from freeavatar.training.loop import LoopConfig
+
+
+def creature() -> DrivenRig:
+    """Three controls, one with a range of its own, one that mixes two ARKit shapes."""
+    rig = RigSpec(
+        "creature",
+        (Control("maw", "jaw"), Control("gills", "cheek", minimum=-1.0), Control("ears", "brow")),
+    )
+    matrix = np.zeros((3, 52), np.float32)
+    matrix[0, ARKIT.index("jawOpen")] = 1.0
+    matrix[1, ARKIT.index("cheekPuff")] = 1.0
+    matrix[2, ARKIT.index("browInnerUp")] = 0.5
+    matrix[2, ARKIT.index("browOuterUpLeft")] = 0.5
+    return DrivenRig("creature", rig, matrix)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FeatureTable]:
+    """A tiny animator that has learned random features by heart."""
+    rng = np.random.default_rng(0)
+    controls = rng.uniform(0, 1, (8, 52)).astype(np.float32)
+    table = FeatureTable(rng.standard_normal((8, 24)).astype(np.float32), controls)
+    config = AnimatorTrainConfig(
+        model=AnimatorConfig(num_features=24, width=48, num_blocks=1, code_size=4),
+        batch_size=16,
+        feature_noise=0.0,
+        loop=LoopConfig(num_steps=250, learning_rate=1e-2, weight_decay=0.0, device="cpu"),
+    )
+    folder = tmp_path_factory.mktemp("animator")
+    checkpoint = train_animator(table, Cast((arkit_member(), creature())), folder, config)
+    export_animator(checkpoint, folder)
+    return folder, table
+
+
+def test_it_memorises_eight_expressions_on_two_rigs(trained: tuple[Path, FeatureTable]) -> None:
+    folder, table = trained
+    driven = Animator.load(folder).controls(table.features, ARKIT)
+    assert np.abs(driven - table.controls).mean() < 0.05
+
+
+def test_controls_stay_in_range_for_any_input(trained: tuple[Path, FeatureTable]) -> None:
+    folder, _ = trained
+    wild = 100 * np.random.default_rng(1).standard_normal((64, 24)).astype(np.float32)
+    driven = Animator.load(folder).controls(wild, ARKIT)
+    assert driven.min() >= 0.0
+    assert driven.max() <= 1.0
+
+
+def test_onnx_answers_like_pytorch_and_each_avatar_has_its_own_controls(
+    trained: tuple[Path, FeatureTable],
+) -> None:
+    folder, table = trained
+    model, cast = load_animator(folder / "final.safetensors")
+    runtime = Animator.load(folder)
+    for index, member in enumerate(cast.members):
+        slots = torch.from_numpy(cast.slots(member))
+        with torch.no_grad():
+            shares = model(torch.from_numpy(table.features), index, slots).numpy()
+        rig = member.rig
+        expected = rig.minimum + shares * (rig.maximum - rig.minimum)
+        actual = runtime._run(table.features, runtime._members[member.avatar])
+        assert actual.shape == (8, len(rig))
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_targets_are_shares_of_the_range_and_unknown_where_the_source_is() -> None:
+    controls = np.zeros((2, 52), np.float32)
+    controls[0, ARKIT.index("cheekPuff")] = 0.5
+    controls[1, ARKIT.index("jawOpen")] = np.nan
+    shares = rig_targets(creature(), controls)
+    np.testing.assert_allclose(shares[0], [0.0, 0.75, 0.0])
+    assert np.isnan(shares[1, 0])
+    np.testing.assert_allclose(shares[1, 1:], [0.5, 0.0])
+
+
+def test_a_cast_reads_back_equal() -> None:
+    cast = Cast((arkit_member(), creature()))
+    again = Cast.from_json(cast.to_json())
+    assert [m.rig for m in again.members] == [m.rig for m in cast.members]
+    np.testing.assert_allclose(again.members[1].arkit_to_rig, creature().arkit_to_rig)
+
+
+def test_a_damaged_table_is_refused(trained: tuple[Path, FeatureTable], tmp_path: Path) -> None:
+    folder, _ = trained
+    (tmp_path / "animator.onnx").write_bytes((folder / "animator.onnx").read_bytes())
+    (tmp_path / "animator.npz").write_bytes(b"PK hello")
+    with pytest.raises(WeightsError, match="not a table of avatars"):
+        Animator.load(tmp_path)

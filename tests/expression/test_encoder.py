@@ -1,0 +1,127 @@
+"""Embeddings have unit length, comparisons can be learned, and a mirrored face is another one."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from freeavatar.errors import WeightsError
+from freeavatar.expression.augment import AugmentConfig, augment, plain
+from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork, ExpressionTrainer
+from freeavatar.expression.export import export_network, measure_parity
+from freeavatar.expression.finetune import load_trunk
+from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
+from freeavatar.expression.runtime import ExpressionEncoder
+from freeavatar.expression.vit import ViTConfig
+from freeavatar.rig import ARKIT
+
+TINY = EncoderConfig(ViTConfig(patch_size=28, width=32, depth=1, num_heads=2), embedding_size=8)
+
+
+def test_embeddings_have_unit_length() -> None:
+    embeddings, features = ExpressionNetwork(TINY)(torch.rand(3, 3, 112, 112))
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
+    assert features.shape == (3, 32)
+
+
+def test_a_solvable_triplet_set_reaches_100_percent() -> None:
+    torch.manual_seed(0)
+    # Six expressions shown by three "people" each; the pictures are random codes.
+    controls = torch.zeros(18, 52)
+    controls[:, 3] = torch.arange(6).repeat_interleave(3).float()
+    controls[:, 3] += 0.05 * torch.arange(3).repeat(6)
+    distances = expression_distances(controls)
+    codes = torch.randn(18, 16)
+    head = torch.nn.Sequential(torch.nn.Linear(16, 64), torch.nn.ReLU(), torch.nn.Linear(64, 8))
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
+    everything = torch.ones(18, 18, dtype=torch.bool)
+    for _ in range(300):
+        embeddings = torch.nn.functional.normalize(head(codes), dim=-1)
+        loss, accuracy = triplet_loss(embeddings, distances, everything)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(accuracy) == 1.0
+
+
+def test_triplets_agree_with_a_slow_obvious_count() -> None:
+    torch.manual_seed(1)
+    controls = torch.rand(7, 52)
+    embeddings = torch.nn.functional.normalize(torch.randn(7, 4), dim=-1)
+    distances = expression_distances(controls)
+    clear = right = 0
+    for a in range(7):
+        for p in range(7):
+            for n in range(7):
+                if len({a, p, n}) < 3:
+                    continue
+                if distances[a, p] < 0.75 * min(distances[a, n], distances[p, n]):
+                    clear += 1
+                    near = (embeddings[a] - embeddings[p]).norm()
+                    right += int(
+                        near < (embeddings[a] - embeddings[n]).norm()
+                        and near < (embeddings[p] - embeddings[n]).norm()
+                    )
+    everything = torch.ones(7, 7, dtype=torch.bool)
+    _, accuracy = triplet_loss(embeddings, distances, everything)
+    assert float(accuracy) == pytest.approx(right / max(clear, 1))
+
+
+def test_a_wink_and_its_mirror_image_are_different_expressions() -> None:
+    wink = torch.zeros(1, 52)
+    wink[0, ARKIT.index("eyeBlinkLeft")] = 1.0
+    mirrored = wink[:, torch.from_numpy(ARKIT.mirror_columns)]
+    assert float(mirrored[0, ARKIT.index("eyeBlinkRight")]) == 1.0
+    assert float(expression_distances(torch.cat([wink, mirrored]))[0, 1]) > 1.0
+
+
+def test_unknown_controls_do_not_count_as_different() -> None:
+    controls = torch.zeros(2, 52)
+    controls[1, 3] = float("nan")
+    assert float(expression_distances(controls)[0, 1]) == 0.0
+    weights = torch.ones(52)
+    assert float(known_mse(torch.zeros(2, 52), controls, weights)) == 0.0
+
+
+def test_augmentation_is_repeatable_and_mirrors() -> None:
+    stored = np.random.default_rng(0).integers(0, 256, (144, 144, 3), dtype=np.uint8)
+    config = AugmentConfig()
+    once = augment(stored, config, np.random.default_rng(5))
+    again = augment(stored, config, np.random.default_rng(5))
+    np.testing.assert_array_equal(once, again)
+    switches = [
+        f.name for f in dataclasses.fields(AugmentConfig) if f.name not in ("size", "stored_margin")
+    ]
+    still = AugmentConfig(**dict.fromkeys(switches, 0.0))
+    straight = augment(stored, still, np.random.default_rng(0))
+    np.testing.assert_array_equal(straight, plain(stored))
+    np.testing.assert_array_equal(
+        augment(stored, still, np.random.default_rng(0), mirror=True), straight[:, ::-1]
+    )
+    # Stored crops are wider by 144 / 112: the middle is kept pixel for pixel.
+    np.testing.assert_array_equal(straight, stored[16:128, 16:128])
+
+
+def test_an_exported_network_answers_like_the_trained_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = ExpressionNetwork(TINY).eval()
+    crops = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)
+    full, int8 = export_network(network, tmp_path)
+    assert measure_parity(network, full, crops).worst_cosine > 0.9999
+    assert measure_parity(network, int8, crops).worst_cosine > 0.95
+    encoder = ExpressionEncoder.load(full)
+    assert encoder.encode(crops[:0]).embeddings.shape == (0, 8)
+    with pytest.raises(ValueError, match="expected"):
+        encoder.encode(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"not a network")
+    with pytest.raises(WeightsError, match="cannot be run"):
+        ExpressionEncoder.load(tmp_path / "x.onnx")
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        load_trunk(ExpressionTrainer(TINY), tmp_path / "absent.safetensors")
