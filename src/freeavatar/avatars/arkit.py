@@ -20,6 +20,10 @@ Recipe = Mapping[str, float]
 """How much each ARKit control adds to one control of a rig."""
 
 
+SPEAKS_ARKIT = 8
+"""Names of ARKit's own, gaze aside, that make a rig an ARKit rig."""
+
+
 def normalised(name: str) -> str:
     """Lower-case letters and digits only: eyeBlink_L, EyeBlink.L and eye_blink_l are one name."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
@@ -74,27 +78,44 @@ def _arkit_recipe(name: str) -> Recipe | None:
     return {known: 1.0} if known else _halves().get(normalised(name))
 
 
-def recipes(names: Sequence[str]) -> dict[str, Recipe]:
-    """For every control that we understand, what it takes from ARKit."""
-    understood = {name: recipe for name in names if (recipe := _arkit_recipe(name)) is not None}
-    unknown = [name for name in names if name not in understood]
+def recipes(names: Sequence[str], said: Mapping[str, str] | None = None) -> dict[str, Recipe]:
+    """For every control that we understand, what it takes from ARKit.
+
+    `said` gives further names for some controls (the VRM expressions that they are).
+    """
+    spoken = {known for name in names if (known := arkit_name(name))}
+    if len([name for name in spoken if region_of(name) != "gaze"]) >= SPEAKS_ARKIT:
+        return _of_arkit_rig(names, spoken)
     best = max(FAMILIES.values(), key=lambda table: sum(normalised(n) in table for n in names))
-    if not any(_is_own(name) for name in understood) or len(understood) < len(unknown):
-        # ARKit's own spelling wins only where the family says nothing: a Vitruvian "Jaw_Left"
-        # would be the same, but families may split one ARKit control over several of theirs.
-        understood |= {name: best[normalised(name)] for name in names if normalised(name) in best}
-    understood |= {name: best[normalised(name)] for name in unknown if normalised(name) in best}
-    return understood
+    found: dict[str, Recipe] = {}
+    for name in names:
+        # A table written for the rig knows more than the likeness of a name to ARKit's.
+        recipe = best.get(normalised(name)) or _arkit_recipe(name)
+        if recipe is None and said and name in said:
+            recipe = _arkit_recipe(said[name]) or FAMILIES["vrm"].get(normalised(said[name]))
+        if recipe is not None:
+            found[name] = recipe
+    return found
 
 
-def _is_own(name: str) -> bool:
-    return arkit_name(name) is not None and not normalised(name).startswith("eyelook")
+def _of_arkit_rig(names: Sequence[str], spoken: set[str]) -> dict[str, Recipe]:
+    """Recipes in a rig with ARKit's names: a mouthSmile beside the two sided ones stays at rest."""
+    found: dict[str, Recipe] = {}
+    for name in names:
+        recipe = _arkit_recipe(name)
+        if arkit_name(name) is None and recipe is not None:
+            recipe = {control: w for control, w in recipe.items() if control not in spoken}
+        if recipe:
+            found[name] = recipe
+    return found
 
 
-def arkit_map(names: Sequence[str]) -> Float[np.ndarray, "control arkit"] | None:
+def arkit_map(
+    names: Sequence[str], said: Mapping[str, str] | None = None
+) -> Float[np.ndarray, "control arkit"] | None:
     """Controls = clamp(map @ ARKit values) for a rig with these names; None if none is known."""
     matrix = np.zeros((len(names), len(ARKIT)), np.float32)
-    for name, recipe in recipes(names).items():
+    for name, recipe in recipes(names, said).items():
         for control, weight in recipe.items():
             matrix[names.index(name), ARKIT.index(control)] += weight
     return matrix if matrix.any() else None
@@ -102,12 +123,12 @@ def arkit_map(names: Sequence[str]) -> Float[np.ndarray, "control arkit"] | None
 
 def region_of_control(name: str) -> Region:
     """Region of the face that a control moves, from its ARKit meaning or its own words."""
-    region = region_of(arkit_name(name) or name)
-    if region != "other":
-        return region
     recipe = recipes([name]).get(name)
     if recipe:
         return region_of(max(recipe, key=lambda control: abs(recipe[control])))
+    region = region_of(name)
+    if region != "other":
+        return region
     lowered = name.lower()
     for words, guess in _REGION_WORDS:
         if any(word in lowered for word in words):
@@ -121,4 +142,5 @@ _REGION_WORDS: tuple[tuple[tuple[str, ...], Region], ...] = (
     (("blink", "squint", "lid"), "eye"),
     (("nostril", "sneer"), "nose"),
     (("lip", "smile", "kiss", "teeth", "chin", "frown"), "mouth"),
+    (("sad", "angry"), "brow"),
 )

@@ -39,7 +39,7 @@ VALID: Table = _sided(
         "{s}eyecloseh": {"eyeBlink{S}": 1.0, "eyeLookDown{S}": 0.4},
         "{s}eyeopenh": {"eyeWide{S}": 1.0, "eyeLookUp{S}": 0.4},
         "{s}squinth": {"eyeSquint{S}": 0.45},
-        "{s}lowlidh": {"eyeSquint{S}": 0.4, "cheekSquint{S}": 0.5},
+        "{s}lowlidh": {"eyeSquint{S}": 0.5, "cheekSquint{S}": 0.4},
         "{s}pityfulh": {"browInnerUp": 0.5},
         "{s}browuph": {"browInnerUp": 1.0},
         "{s}{s}browuph": {"browOuterUp{S}": 1.0},
@@ -73,4 +73,120 @@ VALID: Table = _sided(
     "outmiddletgh": {"tongueOut": 1.0},
 }
 
-FAMILIES: dict[str, Table] = {"valid": VALID}
+# The creature's jaw opens through Mouth_Large_Opened (48 mm at the chin); Jaw_Lower keeps the lips
+# closed. Sides are checked against the geometry when the file is loaded: some names are wrong.
+VITRUVIAN: Table = _sided(
+    {
+        "eyesclosed{s}": {"eyeBlink{S}": 1.0},
+        "eyesopenedmax{s}": {"eyeWide{S}": 1.0},
+        "lowereyelidup{s}": {"eyeSquint{S}": 1.0, "cheekSquint{S}": 0.3},
+        "lookdwn{s}": {"eyeLookDown{S}": 1.0},
+        "lookup{s}": {"eyeLookUp{S}": 1.0},
+        "lookin{s}": {"eyeLookIn{S}": 1.0},
+        "lookout{s}": {"eyeLookOut{S}": 1.0},
+        "eyebrowslower{s}": {"browDown{S}": 0.7},
+        "eyebrowsfrown{s}": {"browDown{S}": 0.5},
+        "eyebrowsinnerbrowraised{s}": {"browInnerUp": 1.0},
+        "eyebrowsouterbrowraised{s}": {"browOuterUp{S}": 1.0},
+        "cheeksraised{s}": {"cheekSquint{S}": 1.0, "mouthSmile{S}": 0.2},
+        "cheekscontracted{s}": {"noseSneer{S}": 0.3},
+        "nostrilscornersraiseglobal{s}": {"noseSneer{S}": 1.0},
+        "smilelipsclosed{s}": {"mouthSmile{S}": 1.0},
+        "frown{s}": {"mouthFrown{S}": 1.0, "mouthStretch{S}": 0.3},
+        "lipsdimple{s}": {"mouthDimple{S}": 1.0},
+        "lipsdncornerwide{s}": {"mouthStretch{S}": 1.0},
+        "lipsupcornerwide{s}": {"mouthStretch{S}": 1.0},
+        "lipsdncornertight{s}": {"mouthPress{S}": 0.5},
+        "lipsupcornertight{s}": {"mouthPress{S}": 0.5},
+        "lipsdnlower{s}": {"mouthLowerDown{S}": 1.0},
+        "lipsupraised{s}": {"mouthUpperUp{S}": 1.0},
+        "mouthclosedmove{s}": {"mouth{S}": 0.6, "jaw{S}": 0.4},
+    },
+    "left",
+    "right",
+) | {
+    "mouthlargeopened": {"jawOpen": 0.7, "mouthClose": -0.7},
+    "jawlower": {"mouthClose": 1.0},
+    "jawout": {"jawForward": 1.0},
+    "kiss": {"mouthPucker": 1.0},
+    "lipsdnfunnel": {"mouthFunnel": 0.8},
+    "lipsupfunnel": {"mouthFunnel": 0.8},
+    "lipsdnin": {"mouthRollLower": 1.0} | _both("mouthPress", 0.3),
+    "lipsupin": {"mouthRollUpper": 1.0} | _both("mouthPress", 0.3),
+    "lipsupraisedm": {"mouthShrugUpper": 0.8},
+    "chinraised": {"mouthShrugLower": 1.0},
+    "cheekspuffed": {"cheekPuff": 1.0},
+    "tongueforward": {"tongueOut": 1.0},
+}
+
+# VRM expressions, 0.x and 1.0, and the vowels under the names that modellers give their morphs.
+# Emotions are left out: they are blends of the same morphs.
+_VRM_VOWELS: Table = {
+    "aa": {"jawOpen": 1.0, "mouthFunnel": -0.4, "mouthPucker": -0.4},
+    "ih": {"mouthStretchLeft": 0.3, "mouthStretchRight": 0.3},
+    "ou": {"mouthPucker": 1.0},
+    "ee": _both("mouthUpperUp", 0.25) | _both("mouthLowerDown", 0.25) | _both("mouthSmile", 0.2),
+    "oh": {"mouthFunnel": 1.0},
+}
+_VRM_SPELLINGS = {
+    "aa": ("aa", "a", "ah", "fclmtha"),
+    "ih": ("ih", "i", "fclmthi"),
+    "ou": ("ou", "u", "uu", "fclmthu"),
+    "ee": ("ee", "e", "eh", "fclmthe"),
+    "oh": ("oh", "o", "fclmtho"),
+}
+VRM: Table = {
+    spelling: recipe for vowel, recipe in _VRM_VOWELS.items() for spelling in _VRM_SPELLINGS[vowel]
+} | {
+    "blink": _both("eyeBlink"),
+    "blinkleft": {"eyeBlinkLeft": 1.0},
+    "blinkright": {"eyeBlinkRight": 1.0},
+    "blinkl": {"eyeBlinkLeft": 1.0},
+    "blinkr": {"eyeBlinkRight": 1.0},
+    "lookup": _both("eyeLookUp"),
+    "lookdown": _both("eyeLookDown"),
+    "lookleft": {"eyeLookOutLeft": 0.5, "eyeLookInRight": 0.5},
+    "lookright": {"eyeLookInLeft": 0.5, "eyeLookOutRight": 0.5},
+    "surprised": _both("browOuterUp", 0.4) | _both("eyeWide", 0.3),
+    "angledeyebrows": _both("browDown"),
+    "fclbrwangry": _both("browDown"),
+    "fclbrwsurprised": {"browInnerUp": 0.4} | _both("browOuterUp", 0.3),
+    "fclbrwsorrow": {"browInnerUp": 0.6},
+    "fclmthfun": _both("mouthSmile"),
+    "fclmthdown": _both("mouthFrown"),
+}
+
+MAKEHUMAN: Table = _sided(
+    {
+        "eye{s}closure": {"eyeBlink{S}": 1.0},
+        "eye{s}slit": {"eyeSquint{S}": 0.7},
+        "eye{s}openedup": {"eyeWide{S}": 1.0},
+        "eyebrows{s}down": {"browDown{S}": 1.0},
+        "eyebrows{s}externup": {"browOuterUp{S}": 1.0},
+        "eyebrows{s}innerup": {"browInnerUp": 1.0},
+        "nose{s}elevation": {"noseSneer{S}": 1.0},
+        "nose{s}dilatation": {"noseSneer{S}": 0.3},
+    },
+    "left",
+    "right",
+) | {
+    "mouthopen": {"jawOpen": 1.0, "mouthClose": -0.8},
+    "mouthcornerpuller": _both("mouthSmile"),
+    "mouthdepression": _both("mouthFrown"),
+    "mouthdepressionretraction": _both("mouthLowerDown"),
+    "mouthelevation": {"mouthShrugLower": 0.7, "mouthShrugUpper": 0.5},
+    "mouthupwardretraction": _both("mouthUpperUp"),
+    "mouthretraction": _both("mouthStretch") | _both("mouthDimple", 0.3),
+    "mouthcompression": _both("mouthPress") | {"mouthRollLower": 0.4, "mouthRollUpper": 0.4},
+    "mouthpursing": {"mouthPucker": 1.0},
+    "mouthprotusion": {"mouthFunnel": 0.7},
+    "mouthpartlater": _both("mouthLowerDown", 0.2),
+    "tongueout": {"tongueOut": 1.0},
+}
+
+FAMILIES: dict[str, Table] = {
+    "valid": VALID,
+    "vitruvian": VITRUVIAN,
+    "vrm": VRM,
+    "makehuman": MAKEHUMAN,
+}

@@ -51,6 +51,8 @@ class Surface:
     morphs: Int[np.ndarray, "morph"]
     """Which of the avatar's morph weights move this surface."""
     deltas: Float[np.ndarray, "morph vertex 3"]
+    head_share: Float[np.ndarray, "vertex"] | None = None
+    """How far each vertex follows the turning head, 0 to 1 (a bust stays); None: it all does."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,11 @@ def pose(
             _turn(posed, eye.vertices, rotation(yaw_rad, pitch_rad), eye.pivot)
     if head_rad is not None and any(head_rad):
         turn = rotation(*head_rad).T.astype(np.float32)
-        for vertices in posed:
-            vertices[:] = (vertices - avatar.face.neck) @ turn + avatar.face.neck
+        for surface, vertices in zip(avatar.surfaces, posed, strict=True):
+            turned = (vertices - avatar.face.neck) @ turn + avatar.face.neck
+            if surface.head_share is not None:
+                turned = vertices + surface.head_share[:, None] * (turned - vertices)
+            vertices[:] = turned
     return posed
 
 

@@ -30,12 +30,17 @@ from freeavatar.avatars.gltf_scene import (
     read_skinning,
     vertex_transforms,
 )
-from freeavatar.avatars.vrm import read_vrm
+from freeavatar.avatars.rig_facts import RigFacts, bind_by_name, read_facts
+from freeavatar.avatars.sides import with_true_sides
+from freeavatar.avatars.vrm import VrmFacts, read_vrm
 from freeavatar.errors import AvatarError
 
 MAX_MORPHS = 1000
 MAX_DELTA_VALUES = 250_000_000
 """1 GB of float32: 60 times the largest avatar that we know."""
+
+FACE_ON_HEAD = 0.5
+"""The head node is the right one when at least half of what morphs move follows it."""
 
 HEAD_NAMES = ("head", "mixamorighead", "ccbasehead", "jbipchead", "bip01head")
 
@@ -80,10 +85,20 @@ def _load(path: Path) -> Avatar:
             "export the head together with its shape keys."
         )
     eyes = find_eyes(scene, surfaces, origins, morph_names, vrm.eyes if vrm else {})
-    rig, bindings = build_rig(path.stem, morph_names, eyes)
-    mapping = arkit_map(rig.names)
-    morph_map = None if mapping is None else bindings @ mapping
     head = _head_node(scene, vrm.head if vrm else None)
+    if head is not None:
+        surfaces = _with_head_shares(surfaces, origins, scene.below(head))
+    facts = read_facts(file.json["asset"])
+    if facts is not None:
+        rig, mapping = facts.rig, facts.arkit_to_rig
+        bindings = bind_by_name(rig, morph_names)
+    else:
+        rig, bindings = build_rig(path.stem, morph_names, eyes)
+        said = _expressions_of_morphs(vrm, mesh_morphs, morph_names) if vrm else {}
+        mapping = arkit_map(rig.names, said)
+        if mapping is not None:
+            mapping = with_true_sides(mapping, bindings, surfaces)
+    morph_map = None if mapping is None else bindings @ mapping
     joint = None if head is None else scene.nodes[head].world[:3, 3]
     return Avatar(
         name=path.stem,
@@ -94,9 +109,51 @@ def _load(path: Path) -> Avatar:
         eyes=eyes,
         face=find_face(surfaces, eyes, morph_map, joint),
         arkit_to_rig=mapping,
-        licence=vrm.licence if vrm else str(file.json["asset"].get("copyright", "")),
+        licence=_licence(file, facts, vrm),
         source=str(path),
     )
+
+
+def _licence(file: GltfFile, facts: RigFacts | None, vrm: VrmFacts | None) -> str:
+    if facts is not None and facts.licence:
+        return facts.licence
+    return vrm.licence if vrm is not None else str(file.json["asset"].get("copyright", ""))
+
+
+def _expressions_of_morphs(
+    vrm: VrmFacts, mesh_morphs: list[Int[np.ndarray, "target"]], morph_names: list[str]
+) -> dict[str, str]:
+    """For morphs that are the whole of one VRM expression, the expression's name."""
+    said: dict[str, str] = {}
+    for name, binds in vrm.expressions.items():
+        # A control is one morph, perhaps in several meshes; a blend of morphs is an emotion.
+        moved = {morph_names[mesh_morphs[bind.mesh][bind.target]] for bind in binds}
+        if len(moved) == 1:
+            said.setdefault(moved.pop(), name)
+    return said
+
+
+def _with_head_shares(
+    surfaces: list[Surface], origins: list[SurfaceOrigin], below: set[int]
+) -> list[Surface]:
+    """Surfaces that know how far they follow the head; all do when the face itself would not."""
+    shares = [
+        origin.skinning.share(below).astype(np.float32)
+        if origin.skinning is not None
+        else np.full(len(surface.vertices), float(origin.node in below), np.float32)
+        for surface, origin in zip(surfaces, origins, strict=True)
+    ]
+    moving = [
+        share[np.abs(surface.deltas).max(axis=(0, 2)) > 0]
+        for surface, share in zip(surfaces, shares, strict=True)
+        if len(surface.morphs)
+    ]
+    if np.concatenate(moving).mean() < FACE_ON_HEAD:
+        return surfaces
+    return [
+        surface if (share == 1).all() else replace(surface, head_share=share)
+        for surface, share in zip(surfaces, shares, strict=True)
+    ]
 
 
 def _turned(scene: Scene, rotation: Float[np.ndarray, "3 3"]) -> Scene:
