@@ -1,0 +1,175 @@
+"""Steady crops without lag: smooths the crop frame over a few frames on both sides.
+
+Frames wait for their look-ahead as small patches, never as whole pictures, so memory stays bounded
+for takes of any length and size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from freeavatar.capture.align import CROP_SIZE, CropFrame, crop
+
+_PATCH_MARGIN = 0.1
+"""Share of the side by which smoothing may move a crop before edges would be made up."""
+_PATCH_DETAIL = 3.0
+"""Patches keep this many pixels per crop pixel; more would not be seen after averaging."""
+
+
+@dataclass(frozen=True)
+class SteadyConfig:
+    """How the crop frame is smoothed."""
+
+    look_ahead: int = 7
+    """Frames on each side; 7 is a quarter of a second at 30 fps, beyond that heads really move."""
+    sigma_s: float = 0.1
+    """Weight of neighbours over time."""
+    sigma_side: float = 0.02
+    """Weight of neighbours over distance, as a share of the crop's side: jitter of the landmarks
+    (below 1 %) is averaged away, a head that moves is followed at once."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The surroundings of a face, cut out of its picture and shrunk if large."""
+
+    pixels: UInt8[np.ndarray, "height width 3"]
+    origin_px: Float[np.ndarray, "2"]
+    """Picture coordinates of the patch's top left corner."""
+    scale: Float[np.ndarray, "2"]
+    """Patch pixels per picture pixel."""
+
+
+def cut_patch(picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame) -> Patch:
+    """All that a crop near this frame may need."""
+    turned = abs(np.cos(frame.roll_rad)) + abs(np.sin(frame.roll_rad))
+    reach = frame.side_px * (0.5 * turned + _PATCH_MARGIN) + 2.0
+    height, width = picture.shape[:2]
+    limit = np.array([width, height])
+    low = np.clip(np.floor(frame.center_px - reach), 0, limit - 1).astype(int)
+    high = np.clip(np.ceil(frame.center_px + reach), low + 1, limit).astype(int)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    size = high - low
+    shrink = frame.side_px / (_PATCH_DETAIL * CROP_SIZE)
+    if shrink <= 1.0:
+        return Patch(part.copy(), low.astype(float), np.ones(2))
+    small = np.maximum(1, np.round(size / shrink)).astype(int)
+    pixels = cv2.resize(part, (int(small[0]), int(small[1])), interpolation=cv2.INTER_AREA)
+    return Patch(pixels, low.astype(float), small / size)
+
+
+def crop_patch(patch: Patch, frame: CropFrame) -> UInt8[np.ndarray, "112 112 3"]:
+    """The crop of the original picture, from its patch."""
+    center = (frame.center_px - patch.origin_px) * patch.scale
+    side = frame.side_px * float(patch.scale.mean())
+    return crop(patch.pixels, CropFrame(center, side, frame.roll_rad))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A frame on its way through the steadier."""
+
+    index: int
+    time_s: float
+    frame: CropFrame | None
+    """None while the face is lost."""
+    patch: Patch | None
+    shot: int
+    """Frames are smoothed only together with frames of the same number: no loss or cut between."""
+
+
+class Steadier:
+    """Takes frames in order, gives them back in order, look_ahead later, with smoothed crops."""
+
+    def __init__(self, config: SteadyConfig) -> None:
+        self._config = config
+        self._window: list[Placed] = []
+        self._next = 0
+
+    def push(self, placed: Placed) -> Iterator[tuple[Placed, CropFrame | None]]:
+        """Add one frame; yields those whose look-ahead is complete."""
+        self._window.append(placed)
+        while self._next + self._config.look_ahead < len(self._window):
+            yield self._pop()
+
+    def flush(self) -> Iterator[tuple[Placed, CropFrame | None]]:
+        """The rest, at the end of the take."""
+        while self._next < len(self._window):
+            yield self._pop()
+
+    def _pop(self) -> tuple[Placed, CropFrame | None]:
+        placed = self._window[self._next]
+        steady = self._smooth(self._next)
+        # Poses of the past are still needed, their pixels are not.
+        self._window[self._next] = Placed(
+            placed.index, placed.time_s, placed.frame, None, placed.shot
+        )
+        self._next += 1
+        while self._next > self._config.look_ahead:
+            self._window.pop(0)
+            self._next -= 1
+        return placed, steady
+
+    def _smooth(self, at: int) -> CropFrame | None:
+        middle = self._window[at]
+        if middle.frame is None:
+            return None
+        # As many frames before as after: a moving head must not be pulled to one side.
+        num = 0
+        while (
+            num < self._config.look_ahead
+            and self._same_shot(at - num - 1, middle.shot)
+            and self._same_shot(at + num + 1, middle.shot)
+        ):
+            num += 1
+        around = self._window[at - num : at + num + 1]
+        times_s = np.array([placed.time_s for placed in around])
+        frames = [placed.frame for placed in around if placed.frame is not None]
+        return smooth_frames(frames, times_s, num, self._config)
+
+    def _same_shot(self, at: int, shot: int) -> bool:
+        return (
+            0 <= at < len(self._window)
+            and self._window[at].shot == shot
+            and self._window[at].frame is not None
+        )
+
+
+def smooth_frames(
+    frames: list[CropFrame],
+    times_s: Float[np.ndarray, "frame"],
+    at: int,
+    config: SteadyConfig,
+) -> CropFrame:
+    """The frame `at`, averaged with neighbours that are near in time and in place (bilateral)."""
+    middle = frames[at]
+    rows = np.array(
+        [
+            [
+                *(frame.center_px - middle.center_px) / middle.side_px,
+                np.log(frame.side_px / middle.side_px),
+                _wrapped(frame.roll_rad - middle.roll_rad),
+            ]
+            for frame in frames
+        ]
+    )
+    # In pairs around the middle, so that weights stay symmetric and steady motion is kept.
+    away = np.abs(rows).max(axis=1)
+    away = np.maximum(away, away[::-1])
+    delay = np.abs(times_s - times_s[at])
+    weights = np.exp(-0.5 * (delay / config.sigma_s) ** 2 - 0.5 * (away / config.sigma_side) ** 2)
+    shift = weights @ rows / weights.sum()
+    return CropFrame(
+        middle.center_px + shift[:2] * middle.side_px,
+        float(middle.side_px * np.exp(shift[2])),
+        float(_wrapped(middle.roll_rad + shift[3])),
+    )
+
+
+def _wrapped(angle_rad: float) -> float:
+    return float((angle_rad + np.pi) % (2 * np.pi) - np.pi)
