@@ -1,1 +1,1 @@
-
+"""Animation to files, one module per format; `registry` knows them all."""
