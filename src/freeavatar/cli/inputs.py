@@ -6,24 +6,19 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from freeavatar.capture.video import MEDIA_SUFFIXES
 from freeavatar.errors import MediaError
-
-# fmt: off
-VIDEO_SUFFIXES = frozenset({
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts",
-    ".wmv", ".flv", ".ogv", ".3gp", ".gif",
-})
-PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
-)
-# fmt: on
 
 
 def media_files(given: Path) -> list[Path]:
     """The file itself, or a folder's media files in name order. Hidden files do not count."""
     if given.is_dir():
         files = [path for path in sorted(given.iterdir()) if path.is_file()]
-        media = [p for p in files if _is_media(p)]
+        media = [
+            path
+            for path in files
+            if path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".")
+        ]
         if not media:
             raise MediaError(
                 f"No video or picture in the folder {given} ({len(files)} other files). "
@@ -41,11 +36,6 @@ def without_repeats(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         first.setdefault(path.resolve(), path)
     return list(first.values())
-
-
-def _is_media(path: Path) -> bool:
-    suffix = path.suffix.lower()
-    return not path.name.startswith(".") and suffix in VIDEO_SUFFIXES | PICTURE_SUFFIXES
 
 
 def _suggestion(missing: Path) -> str:

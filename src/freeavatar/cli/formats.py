@@ -1,0 +1,17 @@
+"""`freeavatar formats`: every file that `animate` can write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from freeavatar.export.registry import formats_help
+
+
+@dataclass(frozen=True)
+class Command:
+    """List every file that `freeavatar animate` can write, one line each."""
+
+    def run(self) -> int:
+        """Print name, file and contents."""
+        print(formats_help())
+        return 0
