@@ -121,7 +121,7 @@ class Avatar:
 def pose(
     avatar: Avatar,
     controls: Float[np.ndarray, "control"],
-    head_rad: Sequence[float] | None = None,
+    head_rad: Sequence[float] | Float[np.ndarray, "3"] | None = None,
 ) -> list[Float[np.ndarray, "vertex 3"]]:
     """Vertices of every surface for one frame: morphs, then eyes, then the head about the neck.
 

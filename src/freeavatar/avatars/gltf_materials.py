@@ -16,6 +16,9 @@ from freeavatar.avatars.gltf_buffers import BrokenGltf, GltfFile, item
 MAX_TEXTURE = 2048
 """Larger textures are shrunk: a face is never drawn at more than 1024 pixels."""
 
+PALETTE_SIZE = 64
+"""Side of the texture that stands for vertex colours."""
+
 # The first word found in the material's or mesh's name decides; order matters ("eyelash" before
 # "eye", "teeth" before "tongue": meshes that hold both are drawn as teeth).
 KIND_WORDS: tuple[tuple[str, MaterialKind], ...] = (
@@ -153,24 +156,24 @@ def _shrunk(
 
 
 def bake_vertex_colors(
-    colors: Float[np.ndarray, "vertex 3"],
-) -> tuple[UInt8[np.ndarray, "64 64 4"], Float[np.ndarray, "vertex 2"]]:
-    """A small texture and coordinates that show linear vertex colours.
+    colors: Float[np.ndarray, "vertex 4"],
+) -> tuple[UInt8[np.ndarray, "size size 4"], Float[np.ndarray, "vertex 2"]]:
+    """A small texture and coordinates that show linear vertex colours (RGBA).
 
     The texture spans the two main directions in which the colours differ, so that interpolating
     coordinates between vertices is interpolating colours.
     """
     centre = colors.mean(axis=0)
     _, _, directions = np.linalg.svd(colors - centre, full_matrices=False)
-    directions = np.vstack([directions, np.zeros((2, 3))])[:2]
+    directions = np.vstack([directions, np.zeros((2, 4))])[:2]
     along = (colors - centre) @ directions.T
+    # One texel of margin on each side keeps bilinear sampling between texel centres.
     low, span = along.min(axis=0), np.ptp(along, axis=0) + 1e-6
-    steps = (np.arange(64) + 0.5) / 64
+    steps = (np.arange(PALETTE_SIZE) - 0.5) / (PALETTE_SIZE - 2)
     grid = np.stack(np.meshgrid(steps, steps), axis=-1) * span + low  # u along columns
     linear = np.clip(centre + grid @ directions, 0.0, 1.0)
-    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    texture = np.full((64, 64, 4), 255, np.uint8)
-    texture[..., :3] = np.round(srgb * 255)
-    # Stay half a texel inside, where bilinear sampling is exact.
-    uvs = (along - low) / span
-    return texture, np.clip(uvs, 0.5 / 64, 1 - 0.5 / 64).astype(np.float32)
+    rgb = linear[..., :3]
+    srgb = np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * rgb ** (1 / 2.4) - 0.055)
+    texture = np.round(np.concatenate([srgb, linear[..., 3:]], axis=-1) * 255).astype(np.uint8)
+    uvs = ((along - low) / span * (PALETTE_SIZE - 2) + 1) / PALETTE_SIZE
+    return texture, uvs.astype(np.float32)
