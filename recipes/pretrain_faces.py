@@ -18,7 +18,7 @@ import tyro
 
 from freeavatar.expression.mae import MAEConfig
 from freeavatar.expression.pretrain import PretrainConfig, pretrain
-from freeavatar.expression.vit import vit_small, vit_tiny
+from freeavatar.expression.vit import vit_laptop, vit_small, vit_tiny
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Options:
     """Pretrain the expression trunk."""
 
     faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
-    out: Path = Path("runs/mae-tiny")
-    size: Literal["tiny", "small"] = "tiny"
+    out: Path = Path("runs/mae-laptop")
+    size: Literal["laptop", "tiny", "small"] = "laptop"
     minutes: float | None = 60.0
     steps: int = 20_000
     batch: int = 128
@@ -36,7 +36,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    trunk = vit_tiny() if options.size == "tiny" else vit_small()
+    trunk = {"laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}[options.size]()
     defaults = PretrainConfig()
     config = PretrainConfig(
         model=MAEConfig(trunk=trunk),

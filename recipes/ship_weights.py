@@ -23,7 +23,7 @@ class Options:
     """Ship networks with the package."""
 
     revision: str
-    expression: Path = Path("runs/expression-tiny")
+    expression: Path = Path("runs/expression-laptop")
     animator: Path = Path("runs/animator")
 
 

@@ -2,7 +2,7 @@
 
     python recipes/train_animator.py
 
-Data      data/renders/actors, data/faces/fairface, runs/expression-tiny/expression.int8.onnx
+Data      data/renders/actors, data/faces/fairface, runs/expression-laptop/expression.int8.onnx
 Hardware  2 CPU cores: about 8 minutes of encoding, 10 of training
 Expected  see docs/experiments.md
 """
@@ -16,13 +16,13 @@ from typing import Literal
 
 import cv2
 import tyro
-from freeavatar.avatars.catalog import bundled_names, resolve
 
 from freeavatar.animator.data import encode_pool, load_table, save_table
 from freeavatar.animator.export import export_animator
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
 from freeavatar.animator.model import AnimatorConfig
 from freeavatar.animator.train import AnimatorTrainConfig, train_animator
+from freeavatar.avatars.catalog import bundled_names, resolve
 from freeavatar.expression.augment import AugmentConfig
 from freeavatar.expression.data import FacePool
 from freeavatar.expression.runtime import ExpressionEncoder
@@ -33,7 +33,7 @@ class Options:
     """Train the animator and export it to ONNX."""
 
     renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
-    encoder: Path = Path("runs/expression-tiny/expression.int8.onnx")
+    encoder: Path = Path("runs/expression-laptop/expression.int8.onnx")
     out: Path = Path("runs/animator")
     samples: int = 60_000
     steps: int = 6000

@@ -3,7 +3,7 @@
     torchrun --nproc-per-node 2 recipes/train_expression.py --minutes 70
 
 Data      data/renders/actors (recipes/render_actors.py), data/faces/fairface (prepare_faces.py),
-          runs/mae-tiny/final.safetensors (pretrain_faces.py); --mae none starts from random weights
+          runs/mae-laptop/final.safetensors (pretrain_faces.py); --mae none for random weights
 Hardware  2 CPU cores, one process each; python ... --device cuda on a GPU
 Expected  triplet accuracy on training renders above 0.85; see docs/experiments.md for others
 """
@@ -23,7 +23,9 @@ from freeavatar.expression.data import FacePool
 from freeavatar.expression.encoder import EncoderConfig
 from freeavatar.expression.export import export_network, load_network, measure_parity
 from freeavatar.expression.finetune import FinetuneConfig, finetune
-from freeavatar.expression.vit import vit_small, vit_tiny
+from freeavatar.expression.vit import vit_laptop, vit_small, vit_tiny
+
+SIZES = {"laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class Options:
 
     renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
     faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
-    mae: Path = Path("runs/mae-tiny/final.safetensors")
-    out: Path = Path("runs/expression-tiny")
-    size: Literal["tiny", "small"] = "tiny"
+    mae: Path = Path("runs/mae-laptop/final.safetensors")
+    out: Path = Path("runs/expression-laptop")
+    size: Literal["laptop", "tiny", "small"] = "laptop"
     minutes: float | None = 70.0
     steps: int = 20_000
     renders_per_batch: int = 40
@@ -52,7 +54,7 @@ class Options:
 def main(options: Options) -> None:
     cv2.setNumThreads(1)
     config = FinetuneConfig(
-        model=EncoderConfig(vit_tiny() if options.size == "tiny" else vit_small()),
+        model=EncoderConfig(SIZES[options.size]()),
         renders_per_batch=options.renders_per_batch,
         faces_per_batch=options.faces_per_batch,
         triplets=options.triplets,

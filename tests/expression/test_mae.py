@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Literal
+
+import pytest
 import torch
 
 from freeavatar.expression.mae import (
@@ -57,6 +61,18 @@ def test_it_memorises_a_few_pictures() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize("stem", ["patch", "conv"])
+def test_hidden_pixels_never_reach_the_network(stem: Literal["patch", "conv"]) -> None:
+    config = dataclasses.replace(TINY, trunk=dataclasses.replace(TINY.trunk, stem=stem))
+    model = MaskedAutoencoder(config).eval()
+    batch = torch.rand(2, 3, 32, 32)
+    masking = draw_masking(2, 16, 0.75, torch.device("cpu"))
+    hidden = masking.hidden[..., None].expand(-1, -1, 192)
+    other = torch.where(unpatchify(hidden, 8), torch.rand_like(batch), batch)
+    with torch.no_grad():
+        torch.testing.assert_close(model(batch, masking), model(other, masking))
 
 
 def test_visible_patches_are_shown_unchanged() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from freeavatar.expression.vit import (
@@ -55,8 +55,8 @@ def patchify(
 
 
 def unpatchify(
-    tokens: Float[Tensor, "batch token pixels"], patch: int
-) -> Float[Tensor, "batch 3 height width"]:
+    tokens: Shaped[Tensor, "batch token pixels"], patch: int
+) -> Shaped[Tensor, "batch 3 height width"]:
     """Inverse of `patchify` for square pictures."""
     grid = round(tokens.shape[1] ** 0.5)
     tiles = tokens.reshape(len(tokens), grid, grid, patch, patch, 3)
@@ -89,7 +89,10 @@ class MaskedAutoencoder(nn.Module):
         self, batch: Float[Tensor, "batch 3 height width"], masking: Masking
     ) -> Float[Tensor, "batch token pixels"]:
         """Predicted pixels of every patch, normalised per patch."""
-        tokens = self.trunk.embed(batch)
+        patch = self.config.trunk.patch_size
+        # Hidden patches are greyed before the stem, or convolutions would look into them.
+        grey = unpatchify(masking.hidden[..., None].expand(-1, -1, 3 * patch**2), patch)
+        tokens = self.trunk.embed(torch.where(grey, 0.5, batch))
         visible = tokens.gather(1, masking.visible[..., None].expand(-1, -1, tokens.shape[2]))
         encoded = self.decoder_embed(self.trunk.encode(visible))
         num_hidden = tokens.shape[1] - encoded.shape[1]
