@@ -13,7 +13,7 @@ import tyro
 from freeavatar.avatars import catalog
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.capture.track import TrackConfig
-from freeavatar.cli.inputs import media_files, without_repeats
+from freeavatar.cli.inputs import Inputs, media_files, without_repeats
 from freeavatar.cli.terminal import Terminal
 from freeavatar.errors import AvatarError, FreeAvatarError, InputError, OutputError, UsageError
 from freeavatar.export.files import refuse_existing
@@ -28,22 +28,24 @@ from freeavatar.pipeline import AnimateOptions, FinishedTake, Models, animate
 class Command:
     """Animate avatars with the face in each input.
 
-    Each input gets a folder OUT/<its name>/ with livelink.csv, <avatar>.controls.csv,
-    <avatar>.glb, <avatar>.mp4, preview.mp4 and report.json. `freeavatar avatars list` shows the
-    avatars that come with the program; a GLB or VRM file of your own works as well.
+    Each input gets a folder of results, OUT/<its name>/.
+    `freeavatar formats` says what is in it, `freeavatar avatars list` whom you can animate.
     """
 
-    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
+    inputs: Inputs
     """Videos, pictures, or folders that hold them."""
     avatar: Annotated[
-        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME|FILE")
+        tuple[str, ...],
+        tyro.conf.UseAppendAction,
+        tyro.conf.arg(metavar="NAME|FILE", help_behavior_hint="(default: three of the bundled)"),
     ] = ()
-    """An avatar by name, or a GLB or VRM file. Give it again for more avatars."""
+    """An avatar by name, or a GLB or VRM file of your own. Give it again for more avatars."""
     out: Path = Path("out")
     """Where the folders of results go."""
-    formats: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Which files to write, for example `livelink glb`; all of them when left out.
-    `freeavatar formats` lists them."""
+    formats: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: all)")
+    ] = ()
+    """Which files to write, for example: livelink glb. `freeavatar formats` lists them."""
     overwrite: bool = False
     """Replace the files of an earlier run."""
     neutral: Annotated[str, tyro.conf.arg(metavar="auto|off|FRAME")] = "auto"
@@ -60,7 +62,7 @@ class Command:
                 "Name at least one video, picture or folder. See: freeavatar animate --help"
             )
         options = AnimateOptions(
-            formats=tuple(name for given in self.formats for name in given.split(",") if name),
+            formats=self._format_names(),
             overwrite=self.overwrite,
             track=self.track,
             neutral=NeutralConfig(mode=parse_neutral(self.neutral)),
@@ -83,6 +85,17 @@ class Command:
             else:
                 terminal.finished(_line(source, folder, take, time.perf_counter() - started_s))
         return terminal.close()
+
+    def _format_names(self) -> tuple[str, ...]:
+        """Separated by spaces or commas."""
+        names = [name for given in self.formats for name in given.split(",") if name]
+        for name in names:
+            if Path(name).suffix:
+                raise UsageError(
+                    f"{name!r} stands where the name of a format is expected. "
+                    "Put the inputs before --formats. See: freeavatar formats"
+                )
+        return tuple(names)
 
     def _avatars(self) -> list[Avatar]:
         """Loaded; two of one name would write the same files."""

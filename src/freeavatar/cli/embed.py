@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from freeavatar.capture.track import TrackConfig
-from freeavatar.cli.inputs import media_files
+from freeavatar.cli.inputs import Inputs, media_files
 from freeavatar.cli.terminal import Terminal
 from freeavatar.embedding import ExpressionTable, embed_crops, embed_media
 from freeavatar.errors import InputError, UsageError
@@ -27,7 +27,7 @@ class Command:
     each frame; a folder stands for the media files in it, in name order.
     """
 
-    inputs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="INPUT...")]
+    inputs: Inputs
     """Pictures, videos, or folders that hold them."""
     out: Path
     """The .npz file to write."""

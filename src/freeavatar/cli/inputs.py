@@ -5,9 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from freeavatar.capture.video import MEDIA_SUFFIXES
 from freeavatar.errors import MediaError
+
+Inputs = Annotated[
+    tuple[Path, ...],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="INPUT...", help_behavior_hint="(one or more)"),
+]
 
 
 def media_files(given: Path) -> list[Path]:

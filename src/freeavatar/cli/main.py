@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import importlib
+import logging
 import os
 import signal
 import sys
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _stopping_once():
+        with _stopping_once(), _warnings_shown():
             return _run(given)
     except FreeAvatarError as error:
         print(f"freeavatar: {error}", file=sys.stderr)
@@ -103,6 +104,34 @@ def _stopping_once() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _NotSaidYet(logging.Filter):
+    """A video is read twice, for the face and for the preview; its damage is told once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        new = message not in self._said
+        self._said.add(message)
+        return new
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Warnings of the library, one line each on stderr."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("freeavatar: %(message)s"))
+    handler.addFilter(_NotSaidYet())
+    library = logging.getLogger("freeavatar")
+    library.addHandler(handler)
+    try:
+        yield
+    finally:
+        library.removeHandler(handler)
 
 
 def _missing_library(error: ImportError) -> str:

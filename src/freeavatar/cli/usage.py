@@ -22,7 +22,7 @@ def parse(command_type: Any, name: str, arguments: Sequence[str]) -> Any:
                 command_type,
                 prog=f"freeavatar {name}",
                 args=list(arguments),
-                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
             )
     except SystemExit as stop:
         if stop.code in (None, 0):
