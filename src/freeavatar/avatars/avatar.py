@@ -63,7 +63,7 @@ class Eye:
     node: str | None
     """glTF node that an exported animation rotates; None when the eye is only vertices."""
     pivot: Float[np.ndarray, "3"]
-    vertices: tuple[Int[np.ndarray, "moved"], ...]
+    vertices: tuple[Int[np.ndarray, "_"], ...]
     """For every surface of the avatar, the vertices that turn with this eye."""
     yaw_range_rad: float = 0.49
     """Turn at eyeLookIn or eyeLookOut = 1 (28 degrees)."""
@@ -122,7 +122,7 @@ def pose(
     avatar: Avatar,
     controls: Float[np.ndarray, "control"],
     head_rad: Sequence[float] | Float[np.ndarray, "3"] | None = None,
-) -> list[Float[np.ndarray, "vertex 3"]]:
+) -> list[Float[np.ndarray, "_ 3"]]:
     """Vertices of every surface for one frame: morphs, then eyes, then the head about the neck.
 
     `head_rad` is (yaw, pitch, roll) as in AnimationClip.
@@ -159,8 +159,8 @@ def _morphed(
 
 
 def _turn(
-    posed: list[Float[np.ndarray, "vertex 3"]],
-    moving: Sequence[Int[np.ndarray, "moved"]],
+    posed: list[Float[np.ndarray, "_ 3"]],
+    moving: Sequence[Int[np.ndarray, "_"]],
     turn: Float[np.ndarray, "3 3"],
     pivot: Float[np.ndarray, "3"],
 ) -> None:

@@ -60,7 +60,8 @@ def load_avatar(path: Path | str) -> Avatar:
     except PARSE_ERRORS as error:
         reason = str(error) if isinstance(error, BrokenGltf) else f"{type(error).__name__}: {error}"
         raise AvatarError(
-            f"{path} is damaged or not valid glTF ({reason[:200]}); export it again."
+            f"{path} is damaged or not valid glTF ({' '.join(reason.split())[:200]}); "
+            "export it again."
         ) from error
 
 
@@ -114,7 +115,7 @@ def _licence(file: GltfFile, facts: RigFacts | None, vrm: VrmFacts | None) -> st
 
 
 def _expressions_of_morphs(
-    vrm: VrmFacts, mesh_morphs: list[Int[np.ndarray, "target"]], morph_names: list[str]
+    vrm: VrmFacts, mesh_morphs: list[Int[np.ndarray, "_"]], morph_names: list[str]
 ) -> dict[str, str]:
     """For morphs that are the whole of one VRM expression, the expression's name."""
     said: dict[str, str] = {}
@@ -165,7 +166,7 @@ def _head_node(scene: Scene, named: int | None) -> int | None:
     return None
 
 
-def _all_morphs(path: Path, file: GltfFile) -> tuple[list[str], list[Int[np.ndarray, "target"]]]:
+def _all_morphs(path: Path, file: GltfFile) -> tuple[list[str], list[Int[np.ndarray, "_"]]]:
     """All morph names of the file in order of appearance, and for every mesh its morphs."""
     names: dict[str, int] = {}
     mesh_morphs = []
@@ -191,7 +192,7 @@ def _all_morphs(path: Path, file: GltfFile) -> tuple[list[str], list[Int[np.ndar
 
 
 def _read_surfaces(
-    file: GltfFile, scene: Scene, mesh_morphs: list[Int[np.ndarray, "target"]]
+    file: GltfFile, scene: Scene, mesh_morphs: list[Int[np.ndarray, "_"]]
 ) -> tuple[list[Surface], list[SurfaceOrigin]]:
     materials = read_materials(file)
     surfaces: list[Surface] = []

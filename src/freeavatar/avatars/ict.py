@@ -197,7 +197,7 @@ def _centre(surfaces: tuple[Surface, ...], name: str) -> Float[np.ndarray, "3"]:
     return sphere_centre(ball.vertices).astype(np.float32)
 
 
-def _ball(surfaces: tuple[Surface, ...], side: str) -> tuple[Int[np.ndarray, "moved"], ...]:
+def _ball(surfaces: tuple[Surface, ...], side: str) -> tuple[Int[np.ndarray, "_"], ...]:
     name = f"M_Sclera{side.capitalize()}"
     return tuple(
         np.arange(len(surface.vertices) if surface.name == name else 0) for surface in surfaces

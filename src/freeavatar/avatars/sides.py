@@ -75,7 +75,7 @@ def _said_direction(row: Float[np.ndarray, "arkit"]) -> int:
 
 def _moves(
     weights: Float[np.ndarray, "morph"], surfaces: Sequence[Surface]
-) -> list[tuple[Float[np.ndarray, "vertex 3"], Float[np.ndarray, "vertex 3"]]]:
+) -> list[tuple[Float[np.ndarray, "_ 3"], Float[np.ndarray, "_ 3"]]]:
     """Positions and movements of all vertices that a control moves."""
     moves = []
     for surface in surfaces:
