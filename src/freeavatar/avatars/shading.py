@@ -84,7 +84,7 @@ class LightRig(NamedTuple):
     """Lookups start this far above the surface, or it would shade itself."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 def key_visibility(depths, m, x, y, z):  # type: ignore[no-untyped-def]
     """Share of the key light that arrives: 16 comparisons, weighted so that steps do not show."""
     size = depths.shape[0]
@@ -130,7 +130,7 @@ def _before_roll_off(value):  # type: ignore[no-untyped-def]
     return np.float32(0.4) + np.float32(0.09) / max(np.float32(1.0) - value, np.float32(0.002))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 def interpolate(xy, inverse_w, attributes, a, b, c, x, y, out):  # type: ignore[no-untyped-def]
     """Attributes at a sample's centre into `out`; the triangle's area in 1/256 samples, twice."""
     px, py = x * SUBPIXELS + SUBPIXELS // 2, y * SUBPIXELS + SUBPIXELS // 2
@@ -151,7 +151,7 @@ def interpolate(xy, inverse_w, attributes, a, b, c, x, y, out):  # type: ignore[
     return edge_a + edge_b + edge_c
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 def surface_color(attributes, a, b, c, at, area, texels, levels, m, color, samples_per_pixel):  # type: ignore[no-untyped-def]
     """Linear colour and alpha of the material, from the mip level that fits the triangle."""
     bu, bv = attributes[b, UV] - attributes[a, UV], attributes[b, UV + 1] - attributes[a, UV + 1]
@@ -169,7 +169,7 @@ def surface_color(attributes, a, b, c, at, area, texels, levels, m, color, sampl
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 def light(table, matrix, depths, offset, kind, at, from_behind, out):  # type: ignore[no-untyped-def]
     """Light that the surface scatters (out[0:3]) and the highlight on top of it (out[3:6])."""
     one, zero = np.float32(1.0), np.float32(0.0)
@@ -218,7 +218,7 @@ def light(table, matrix, depths, offset, kind, at, from_behind, out):  # type: i
                 out[3 + k] += table[row + 1, k] * gloss * arriving * half
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 def shade(  # type: ignore[no-untyped-def]
     xy, inverse_w, triangles, triangle_material, attributes, texels, levels, kinds, colors, unlit,
     table, matrix, depths, offset, t, x, y, samples_per_pixel, at, lit, out,

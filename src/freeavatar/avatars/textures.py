@@ -76,7 +76,7 @@ def _footprint(start, width, height, u, v):  # type: ignore[no-untyped-def]
     return top + x0, top + x1, bottom + x0, bottom + x1, x - x_floor, y - y_floor
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 def sample_alpha(texels, levels, m, u, v):  # type: ignore[no-untyped-def]
     """Alpha of the finest level, 0 to 1."""
     one = np.float32(1.0)
@@ -88,7 +88,7 @@ def sample_alpha(texels, levels, m, u, v):  # type: ignore[no-untyped-def]
     return np.float32((top * (one - fy) + bottom * fy) * np.float32(1.0 / 255.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
 def sample_color(texels, levels, m, u, v, texels_per_pixel):  # type: ignore[no-untyped-def]
     """sRGB colour and alpha, 0 to 1, from the level that fits; `texels_per_pixel` is an area."""
     one = np.float32(1.0)

@@ -1,0 +1,222 @@
+"""Training pictures with exact truth: actors drawn in random expressions, poses and lights.
+
+Picture i of a set depends on the seed and on i alone, so parts can be made in any order, by any
+number of processes, and a stopped run goes on where it was. Damage (noise, blur, occluders,
+compression) is left to training.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from freeavatar.avatars.avatar import pose
+from freeavatar.avatars.scene import render
+from freeavatar.datasets.actors import Actor
+from freeavatar.datasets.motion_sources import SOURCES, MotionSources, set_gaze
+from freeavatar.datasets.render_variation import (
+    Backgrounds,
+    draw_camera,
+    draw_colors,
+    draw_head,
+    draw_lights,
+)
+from freeavatar.errors import DataError
+from freeavatar.rig import ARKIT_NAMES
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RenderSet:
+    """Everything that decides what the pictures of a set look like."""
+
+    actors: tuple[Actor, ...]
+    weights: tuple[float, ...]
+    """How often each actor plays; need not add up to 1."""
+    motion: MotionSources
+    backgrounds: Backgrounds
+    seed: int
+    num: int
+    part_size: int = 2000
+    size: int = 144
+    fine_share: float = 0.5
+    """Share of pictures drawn with 2 x 2 samples per pixel; the others are faster and rougher,
+    as video is."""
+    shadow_share: float = 0.5
+    look_back_share: float = 0.35
+    """How often a turned head keeps its eyes on the camera, as people on video do."""
+
+    def __post_init__(self) -> None:
+        if not self.actors or len(self.actors) != len(self.weights):
+            raise ValueError(f"{len(self.actors)} actors, {len(self.weights)} weights")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What one picture shows."""
+
+    arkit: Float[np.ndarray, "52"]
+    head_rad: tuple[float, float, float]
+    actor: int
+    source: int
+
+
+def draw_picture(spec: RenderSet, number: int) -> tuple[UInt8[np.ndarray, "size size 3"], Truth]:
+    """Picture `number` of a set and its truth."""
+    rng = np.random.default_rng((spec.seed, number))
+    weights = np.asarray(spec.weights) / np.sum(spec.weights)
+    which = int(rng.choice(len(spec.actors), p=weights))
+    actor = spec.actors[which]
+    arkit, source = spec.motion.draw(rng)
+    head_rad = draw_head(rng)
+    if rng.random() < spec.look_back_share and SOURCES[source] not in ("neutral", "single"):
+        # Eyes that stay on the camera turn against the head: 28 degrees sideways, 22 up and down.
+        yaw, pitch = -head_rad[0] / 0.49, -head_rad[1] / 0.38
+        set_gaze(arkit, (yaw, yaw), (pitch, pitch))
+    camera = draw_camera(actor.avatar.face, head_rad, rng)
+    picture = render(
+        actor.prepared,
+        pose(actor.avatar, actor.controls(arkit), head_rad),
+        camera,
+        draw_lights(rng),
+        spec.size,
+        spec.size,
+        spec.backgrounds.draw(spec.size, rng),
+        samples=2 if rng.random() < spec.fine_share else 1,
+        shadow_size=160 if rng.random() < spec.shadow_share else 0,
+        colors=draw_colors(actor.prepared, rng),
+    )
+    return picture.rgb, Truth(np.where(actor.shows, arkit, 0.0), head_rad, which, source)
+
+
+def draw_shard(
+    spec: RenderSet, start: int, num: int
+) -> tuple[UInt8[np.ndarray, "num size size 3"], dict[str, np.ndarray]]:
+    """Pictures start .. start + num and their truth as columns."""
+    crops = np.empty((num, spec.size, spec.size, 3), np.uint8)
+    truths: list[Truth] = []
+    for i in range(num):
+        crops[i], truth = draw_picture(spec, start + i)
+        truths.append(truth)
+    return crops, {
+        "arkit": np.array([truth.arkit for truth in truths], np.float16),
+        "head_rad": np.array([truth.head_rad for truth in truths], np.float16),
+        "actor": np.array([truth.actor for truth in truths], np.int16),
+        "source": np.array([truth.source for truth in truths], np.uint8),
+    }
+
+
+def write_renders(
+    spec: RenderSet,
+    out: Path,
+    num_processes: int = 1,
+    report: Callable[[int, int], None] = lambda _done, _total: None,
+) -> None:
+    """Write all missing parts of a set; `report(done, total)` counts pictures."""
+    out.mkdir(parents=True, exist_ok=True)
+    _write_index(spec, out)
+    for leftover in out.glob("part-*.partial-*"):
+        shutil.rmtree(leftover)
+    parts = list(_parts(spec))
+    missing = [part for part in parts if not part.folder(out).is_dir()]
+    done = spec.num - sum(part.num for part in missing)
+    report(done, spec.num)
+    if num_processes > 1 and len(missing) > 1:
+        # Forked workers share the actors' memory; the rasterizer is safe to fork.
+        context = multiprocessing.get_context("fork")
+        with context.Pool(num_processes, _start_worker, (spec, out)) as pool:
+            for num in pool.imap_unordered(_write_in_worker, missing):
+                done += num
+                report(done, spec.num)
+    else:
+        for part in missing:
+            done += _write_part(spec, out, part)
+            report(done, spec.num)
+
+
+@dataclass(frozen=True)
+class _Part:
+    number: int
+    start: int
+    num: int
+
+    def folder(self, out: Path) -> Path:
+        return out / f"part-{self.number:03d}"
+
+
+def _parts(spec: RenderSet) -> Iterator[_Part]:
+    for number, start in enumerate(range(0, spec.num, spec.part_size)):
+        yield _Part(number, start, min(spec.part_size, spec.num - start))
+
+
+_worker: tuple[RenderSet, Path] | None = None
+
+
+def _start_worker(spec: RenderSet, out: Path) -> None:
+    global _worker
+    _worker = (spec, out)
+
+
+def _write_in_worker(part: _Part) -> int:
+    assert _worker is not None
+    return _write_part(*_worker, part)
+
+
+def _write_part(spec: RenderSet, out: Path, part: _Part) -> int:
+    """Draw one part beside its place and move it there when it is whole."""
+    crops, columns = draw_shard(spec, part.start, part.num)
+    final = part.folder(out)
+    partial = final.with_name(f"{final.name}.partial-{os.getpid()}")
+    partial.mkdir()
+    np.save(partial / "crops.npy", crops)
+    np.savez(partial / "truth.npz", **columns)
+    partial.rename(final)
+    return part.num
+
+
+def _write_index(spec: RenderSet, out: Path) -> None:
+    """Write index.json, or check that the folder holds parts of this very set."""
+    index = {
+        "kind": "renders",
+        "version": FORMAT_VERSION,
+        "size": spec.size,
+        "seed": spec.seed,
+        "part_size": spec.part_size,
+        "controls": list(ARKIT_NAMES),
+        "sources": list(SOURCES),
+        "actors": [actor.name for actor in spec.actors],
+        "shows": [[bool(value) for value in actor.shows] for actor in spec.actors],
+        "weights": list(spec.weights),
+    }
+    path = out / "index.json"
+    if path.is_file() and any(out.glob("part-???")):
+        found = json.loads(path.read_text())
+        different = [key for key in index if found.get(key) != index[key]]
+        if different:
+            raise DataError(
+                f"{out} holds renders made otherwise ({', '.join(different)} differ). "
+                "Choose another folder, or delete it."
+            )
+    path.write_text(json.dumps(index, indent=1))
+
+
+def sheet(
+    crops: Sequence[UInt8[np.ndarray, "size size 3"]], columns: int = 12
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Pictures side by side, to look at."""
+    size = crops[0].shape[0]
+    rows = -(-len(crops) // columns)
+    canvas = np.zeros((rows * size, columns * size, 3), np.uint8)
+    for i, crop in enumerate(crops):
+        top, left = divmod(i, columns)
+        canvas[top * size : (top + 1) * size, left * size : (left + 1) * size] = crop
+    return canvas
