@@ -48,7 +48,8 @@ class PreviewLayout:
         rows = max(1, math.ceil(math.sqrt(len(names) / AVATARS_PER_ROW)))
         side = AVATAR_PX if rows == 1 else MAX_HEIGHT_PX // rows - CAPTION_PX
         height = rows * (side + CAPTION_PX) - CAPTION_PX
-        width = round(height * min(max(aspect, 0.5), WIDEST))
+        # H.264 wants even sides.
+        width = 2 * round(height * min(max(aspect, 0.5), WIDEST) / 2)
         per_row = max(1, math.ceil(len(names) / rows))
         return PreviewLayout(caption, tuple(names), width, height, side, per_row)
 
