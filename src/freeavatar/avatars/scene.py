@@ -14,11 +14,10 @@ from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from freeavatar.avatars import rasterize, shading
 from freeavatar.avatars.avatar import Avatar, FaceFrame, Surface, pose
-from freeavatar.avatars.textures import Textures, linear_from_srgb_table, pack_textures
+from freeavatar.avatars.textures import Textures, pack_textures
 from freeavatar.rig import ARKIT
 
 Rgb = tuple[float, float, float]
-_LINEAR_FROM_BYTE = linear_from_srgb_table(256)
 
 
 @dataclass(frozen=True)
@@ -351,7 +350,7 @@ def _light_rig(
     table[shading.GROUND] = lights.ground
     table[shading.EYE] = camera.position
     matrix[2, 3] += 1.2 * texel
-    return shading.LightRig(table, matrix, depths, np.float32(1.6 * texel))
+    return shading.LightRig(table, matrix, depths, float(1.6 * texel))
 
 
 def _unit(vector: tuple[float, float, float]) -> Float32[np.ndarray, "3"]:
@@ -383,7 +382,7 @@ def _shadow_map(
         rasterize.Projection(xy, nearness, np.ones_like(nearness)),
         mesh,
         prepared.casting,
-        np.ones_like(prepared.both_sides),
+        prepared.both_sides,
         prepared.shadow_cutoffs,
         prepared.textures,
         np.ascontiguousarray(prepared.colors[:, 3]),
@@ -395,17 +394,16 @@ def _shadow_map(
 
 def _background(
     background: Background, width: int, height: int
-) -> Float32[np.ndarray, "height width 3"]:
-    """Linear light behind the avatar."""
+) -> UInt8[np.ndarray, "height width 3"]:
     if isinstance(background, np.ndarray):
         if background.shape != (height, width, 3):
             raise ValueError(f"background is {background.shape}, the picture {(height, width, 3)}")
-        return _LINEAR_FROM_BYTE[background]
+        return background
     ends = np.atleast_2d(np.array(background, np.float32))
     share = np.linspace(0.0, 1.0, height, dtype=np.float32)[:, None]
-    column = ends[0] * (1.0 - share) + ends[-1] * share
-    linear = _LINEAR_FROM_BYTE[(np.clip(column, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)]
-    return np.ascontiguousarray(np.broadcast_to(linear[:, None], (height, width, 3)))
+    column = (ends[0] * (1.0 - share) + ends[-1] * share) * 255.0 + 0.5
+    rows = np.clip(column, 0.0, 255.0).astype(np.uint8)[:, None]
+    return np.ascontiguousarray(np.broadcast_to(rows, (height, width, 3)))
 
 
 def face_unit(face: FaceFrame) -> float:

@@ -23,6 +23,7 @@ from freeavatar.avatars.rasterize import (
 from freeavatar.avatars.textures import linear_from_srgb_table, sample_color
 
 _LINEAR = linear_from_srgb_table()
+_LINEAR_FROM_BYTE = linear_from_srgb_table(256)
 _LINEAR_TOP = np.float32(len(_LINEAR) - 1)
 
 
@@ -263,7 +264,7 @@ def shade_samples(projection, mesh, textures, looks, lights, ids, depths, sample
     attributes, texels, levels = mesh.attributes, textures.texels, textures.levels
     kinds, colors, unlit = looks.kind, looks.colors, looks.unlit
     table, matrix, shadow = lights.table, lights.shadow_matrix, lights.shadow_depths
-    offset = lights.shadow_offset
+    offset = np.float32(lights.shadow_offset)
     at, lit = np.zeros(NUM_ATTRIBUTES, np.float32), np.zeros(6, np.float32)
     out = np.zeros(4, np.float32)
     per_pixel = np.float32(samples * samples)
@@ -307,7 +308,7 @@ def blend_triangles(  # type: ignore[no-untyped-def]
     attributes, texels, levels = mesh.attributes, textures.texels, textures.levels
     kinds, colors, unlit = looks.kind, looks.colors, looks.unlit
     table, matrix, shadow = lights.table, lights.shadow_matrix, lights.shadow_depths
-    offset = lights.shadow_offset
+    offset = np.float32(lights.shadow_offset)
     at, lit = np.zeros(NUM_ATTRIBUTES, np.float32), np.zeros(6, np.float32)
     out = np.zeros(4, np.float32)
     per_pixel = np.float32(samples * samples)
@@ -359,7 +360,7 @@ def blend_triangles(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 def resolve(pixels, samples, exposure, background, rgb, alpha):  # type: ignore[no-untyped-def]
-    """Average the samples of every pixel over the background (linear) and write sRGB bytes.
+    """Average the samples of every pixel over the background and write sRGB bytes.
 
     Bright light rolls off instead of clipping. `exposure` is for the avatar alone.
     """
@@ -372,18 +373,24 @@ def resolve(pixels, samples, exposure, background, rgb, alpha):  # type: ignore[
             for j in range(samples):
                 for i in range(samples):
                     covered += pixels[y * samples + j, x * samples + i, 3]
+            if covered <= 0:
+                alpha[y, x] = 0
+                for k in range(3):
+                    rgb[y, x, k] = background[y, x, k]
+                continue
             covered = min(covered * share, one)
             alpha[y, x] = np.uint8(covered * np.float32(255.0) + np.float32(0.5))
             for k in range(3):
                 total = np.float32(0.0)
-                if covered > 0:
-                    for j in range(samples):
-                        for i in range(samples):
-                            value = pixels[y * samples + j, x * samples + i, k] * exposure
-                            if value > np.float32(0.7):
-                                value = one - np.float32(0.09) / (value - np.float32(0.4))
-                            total += value
-                total = total * share + background[y, x, k] * (one - covered)
+                for j in range(samples):
+                    for i in range(samples):
+                        value = pixels[y * samples + j, x * samples + i, k] * exposure
+                        if value > np.float32(0.7):
+                            value = one - np.float32(0.09) / (value - np.float32(0.4))
+                        total += value
+                total *= share
+                if covered < one:
+                    total += _LINEAR_FROM_BYTE[background[y, x, k]] * (one - covered)
                 total = min(max(total, np.float32(0.0)), one)
                 rgb[y, x, k] = _SRGB[
                     np.int64(np.sqrt(total) * np.float32(4095.0) + np.float32(0.5))

@@ -40,8 +40,20 @@ def make_actor(avatar: Avatar) -> Actor:
     """Cut, prepare, and find out what this avatar can show."""
     if avatar.arkit_to_rig is None:
         raise ValueError(f"{avatar.name} cannot play: its controls are not known by name")
-    small = cut_to_face(avatar)
+    small = _one_sided(cut_to_face(avatar))
     return Actor(small.name, small, prepare(small), shown_controls(small))
+
+
+def _one_sided(avatar: Avatar) -> Avatar:
+    """Closed surfaces without their inner sides: the same pictures in half of the time."""
+    closed = ("skin", "eye", "teeth", "tongue")
+    surfaces = tuple(
+        replace(s, material=replace(s.material, double_sided=False))
+        if s.material.kind in closed and s.material.alpha_mode == "opaque"
+        else s
+        for s in avatar.surfaces
+    )
+    return replace(avatar, surfaces=surfaces)
 
 
 def cut_to_face(avatar: Avatar) -> Avatar:

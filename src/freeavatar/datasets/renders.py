@@ -48,10 +48,10 @@ class RenderSet:
     num: int
     part_size: int = 2000
     size: int = 144
-    fine_share: float = 0.5
+    fine_share: float = 0.4
     """Share of pictures drawn with 2 x 2 samples per pixel; the others are faster and rougher,
     as video is."""
-    shadow_share: float = 0.5
+    shadow_share: float = 0.4
     look_back_share: float = 0.35
     """How often a turned head keeps its eyes on the camera, as people on video do."""
 
@@ -178,7 +178,7 @@ def _write_part(spec: RenderSet, out: Path, part: _Part) -> int:
     partial = final.with_name(f"{final.name}.partial-{os.getpid()}")
     partial.mkdir()
     np.save(partial / "crops.npy", crops)
-    np.savez(partial / "truth.npz", **columns)
+    np.savez(partial / "truth.npz", allow_pickle=False, **columns)
     partial.rename(final)
     return part.num
 
