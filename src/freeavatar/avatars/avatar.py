@@ -136,7 +136,7 @@ def pose(
         if yaw_rad or pitch_rad:
             _turn(posed, eye.vertices, rotation(yaw_rad, pitch_rad), eye.pivot)
     if head_rad is not None and any(head_rad):
-        turn = rotation(*head_rad).T.astype(np.float32)
+        turn = rotation(*(float(angle) for angle in head_rad)).T.astype(np.float32)
         for surface, vertices in zip(avatar.surfaces, posed, strict=True):
             turned = (vertices - avatar.face.neck) @ turn + avatar.face.neck
             if surface.head_share is not None:

@@ -76,6 +76,8 @@ def _path_of(name_or_path: str | Path, folder: Path | None) -> Path:
     text = str(name_or_path)
     if text in entries:
         return entries[text]
+    if not text:
+        raise AvatarError(f"The name of an avatar is empty. {_suggestion(text, list(entries))}")
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -58,11 +59,23 @@ def load_avatar(path: Path | str) -> Avatar:
     try:
         return _load(path)
     except PARSE_ERRORS as error:
-        reason = str(error) if isinstance(error, BrokenGltf) else f"{type(error).__name__}: {error}"
+        reason = " ".join(_reason(error).split())[:200]
         raise AvatarError(
-            f"{path} is damaged or not valid glTF ({' '.join(reason.split())[:200]}); "
-            "export it again."
+            f"{path} is damaged or not valid glTF ({reason}); export it again."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case BrokenGltf():
+            return str(error)
+        case json.JSONDecodeError() | UnicodeDecodeError():
+            return f"its JSON part does not parse: {error}"
+        case KeyError():
+            return f"the entry {error} is missing or unknown"
+        case MemoryError():
+            return "it asks for more memory than there is"
+    return f"an entry has the wrong type or size: {error}"
 
 
 def _load(path: Path) -> Avatar:
