@@ -104,7 +104,7 @@ class FaceDetector:
 
 
 def _decode_yunet(
-    outputs: list[Float[np.ndarray, "1 cell channel"]],
+    outputs: list[Float[np.ndarray, "1 _ _"]],
 ) -> tuple[Float[np.ndarray, "candidate 7 2"], Float[np.ndarray, "candidate"]]:
     """Two box corners and five points in pixels of the 640 px square, and scores."""
     shapes, scores = [], []
