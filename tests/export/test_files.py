@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def test_failures_of_the_disk_are_explained(tmp_path, number, words):
     with pytest.raises(OutputError, match=words):
         break_off(tmp_path / "a.txt", OSError(number, "reason"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_names_the_file_that_was_asked_for(tmp_path):
+    partial_name = f".a.partial-{os.getpid()}.txt"
+    with pytest.raises(OutputError, match="a.txt is too long") as caught:
+        break_off(tmp_path / "a.txt", OutputError(f"{tmp_path / partial_name} is too long"))
+    assert "partial" not in str(caught.value)
 
 
 def test_a_file_in_place_of_a_folder_is_explained(tmp_path):

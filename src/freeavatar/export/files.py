@@ -28,6 +28,9 @@ def finished_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
         os.replace(partial, path)
     except OSError as error:
         raise cannot_write(path, error) from error
+    except OutputError as error:
+        # A writer that tells of its own failure knows only the temporary name.
+        raise OutputError(str(error).replace(str(partial), str(path))) from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
