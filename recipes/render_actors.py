@@ -56,7 +56,7 @@ class Arguments:
     """ICT people."""
     seed: int = 0
     num_processes: int = 2
-    part_size: int = 2000
+    part_size: int = 1000
 
 
 def main() -> None:

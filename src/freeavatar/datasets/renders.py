@@ -46,7 +46,7 @@ class RenderSet:
     backgrounds: Backgrounds
     seed: int
     num: int
-    part_size: int = 2000
+    part_size: int = 1000
     size: int = 144
     fine_share: float = 0.4
     """Share of pictures drawn with 2 x 2 samples per pixel; the others are faster and rougher,
