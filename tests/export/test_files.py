@@ -72,7 +72,7 @@ def test_failures_of_the_disk_are_explained(tmp_path, number, words):
 
 def test_a_failure_names_the_file_that_was_asked_for(tmp_path):
     partial_name = f".a.partial-{os.getpid()}.txt"
-    with pytest.raises(OutputError, match="a.txt is too long") as caught:
+    with pytest.raises(OutputError, match=r"a\.txt is too long") as caught:
         break_off(tmp_path / "a.txt", OutputError(f"{tmp_path / partial_name} is too long"))
     assert "partial" not in str(caught.value)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -171,6 +173,26 @@ def test_the_preview_shows_each_input_frame_beside_its_avatars(tmp_path, take, d
         shown = [int(frame[row, column, 0]) for column in (layout.input_width // 2, beside)]
         np.testing.assert_allclose(shown, 20 * index, atol=15)
         assert frame[row, beside + layout.avatar_side, 2] > 150, "the second avatar is the blue one"
+
+
+def test_a_picture_gives_videos_of_one_frame(tmp_path, take, drawn):
+    cv2.imwrite(str(tmp_path / "portrait.png"), np.full((80, 60, 3), 90, np.uint8))
+    one = replace(
+        take.characters[0],
+        clip=AnimationClip(
+            take.characters[0].avatar.rig,
+            np.zeros(1),
+            np.zeros((1, 1)),
+            np.ones(1, bool),
+            np.zeros((1, 3)),
+        ),
+    )
+    arkit = AnimationClip(ARKIT, np.zeros(1), np.zeros((1, 52)), np.ones(1, bool), np.zeros((1, 3)))
+    picture = AnimatedTake(tmp_path / "portrait.png", arkit, (one,))
+    video.write_videos(picture, {"anna": tmp_path / "a.mp4"}, tmp_path / "preview.mp4", 64)
+    assert len(decoded(tmp_path / "a.mp4")[0]) == 1
+    (frame,), _ = decoded(tmp_path / "preview.mp4")
+    assert abs(int(frame[100, 100, 0]) - 90) < 8
 
 
 def test_a_failure_leaves_no_video(tmp_path, take, monkeypatch):
