@@ -1,0 +1,86 @@
+"""Curves against exact truth: ours beside mediapipe, on people and takes kept out of training.
+
+    python benchmarks/quality.py --data ../shared/data --mediapipe-python PYTHON
+
+Writes quality.md, quality.json and quality.png into --out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import tyro
+
+from chart import write_chart
+from freeavatar.animation import AnimationClip
+from scores import Judged, Scores, judge
+from tables import quality_markdown, quality_record
+from trackers import Mediapipe, peer_model, track_ours, track_stand_in
+from truth import Options as TruthOptions
+from truth import TruthClip, draw_clips
+
+Tracker = Literal["freeavatar", "mediapipe", "stand-in"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compare curves with exact truth."""
+
+    data: Path = Path("../shared/data")
+    clips: Path = Path("data/bench")
+    """Where the drawn clips and cached curves of peers lie."""
+    out: Path = Path("out/bench")
+    mediapipe_python: Path = Path(".venv-peers/bin/python")
+    """Interpreter with mediapipe 0.10.33."""
+    mediapipe_model: Path | None = None
+    """face_landmarker.task; the one that `make bench` installed when left out."""
+    trackers: tuple[Tracker, ...] = ("freeavatar", "mediapipe")
+    """The first is drawn first; stand-in is the truth with noise, to check the scoring."""
+    neutral: str = "off"
+    """Passed on to `freeavatar animate`."""
+    only: str = ""
+    """Only clips whose name contains this."""
+
+
+def compare(options: Options) -> dict[str, Scores]:
+    """Draw what is missing, run the trackers, score them, write the files."""
+    clips = draw_clips(TruthOptions(options.data, options.clips, options.only), print)
+    scores = {
+        name: judge(_judged(clips, _track(name, clips, options))) for name in options.trackers
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "quality.md").write_text(quality_markdown(scores))
+    (options.out / "quality.json").write_text(json.dumps(quality_record(scores), indent=1))
+    write_chart(options.out / "quality.png", scores)
+    return scores
+
+
+def _track(name: Tracker, clips: Sequence[TruthClip], options: Options) -> list[AnimationClip]:
+    videos = [clip.video for clip in clips]
+    if name == "stand-in":
+        return track_stand_in([clip.truth for clip in clips])
+    if name == "mediapipe":
+        model = options.mediapipe_model or peer_model(options.mediapipe_python)
+        peer = Mediapipe(options.mediapipe_python, model)
+        return peer.track(videos, options.clips / "mediapipe")
+    return track_ours(videos, options.out / "curves", options.neutral)
+
+
+def _judged(clips: Sequence[TruthClip], curves: Sequence[AnimationClip]) -> list[Judged]:
+    return [
+        Judged(clip.plan.name, clip.truth, clip.shown, found)
+        for clip, found in zip(clips, curves, strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    chosen = tyro.cli(Options)
+    compare(chosen)
+    print((chosen.out / "quality.md").read_text())
+    print(f"files: {chosen.out}")

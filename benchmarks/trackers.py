@@ -1,0 +1,128 @@
+"""The trackers under test, each as a function from videos to curves; all run in other processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from freeavatar.animation import AnimationClip
+from freeavatar.capture.headpose import head_from_rotation
+from freeavatar.export.livelink import read_livelink
+from freeavatar.rig import ARKIT
+
+HERE = Path(__file__).resolve().parent
+MEDIAPIPE_SCRIPT = HERE / "peers" / "mediapipe_curves.py"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+Track = Callable[[Sequence[Path]], list[AnimationClip]]
+
+
+class TrackerFailed(RuntimeError):
+    """A tracker's process ended with an error; the message holds its last words."""
+
+
+@dataclass(frozen=True)
+class Mediapipe:
+    """mediapipe in an environment of its own."""
+
+    python: Path
+    """Interpreter that has mediapipe."""
+    model: Path
+    """face_landmarker.task."""
+
+    def command(self, videos: Sequence[Path], out: Path, repeats: int = 1) -> list[str]:
+        """Arguments of the process that writes one .npz a video into `out`."""
+        fixed = [str(self.python), str(MEDIAPIPE_SCRIPT), "--model", str(self.model)]
+        rest = ["--out", str(out), "--repeats", str(repeats), *map(str, videos)]
+        return fixed + rest
+
+    def track(self, videos: Sequence[Path], cache: Path) -> list[AnimationClip]:
+        """Curves of every video; what an earlier run left in `cache` is not made again."""
+        missing = [video for video in videos if not _is_fresh(_answer(cache, video), video)]
+        if missing:
+            run_quietly(self.command(missing, cache))
+        return [_read_mediapipe(_answer(cache, video), video) for video in videos]
+
+
+def track_ours(videos: Sequence[Path], out: Path, neutral: str = "off") -> list[AnimationClip]:
+    """`freeavatar animate` on every video, as a user would run it."""
+    flags = ["--formats", "livelink", "--neutral", neutral, "--out", str(out), "--overwrite"]
+    run_quietly([*freeavatar_command(), "animate", *map(str, videos), *flags])
+    return [read_livelink(out / video.stem / "livelink.csv") for video in videos]
+
+
+def track_stand_in(truths: Sequence[AnimationClip], noise: float = 0.05) -> list[AnimationClip]:
+    """The truth with noise: checks the scoring where no weights are."""
+    rng = np.random.default_rng(5)
+    return [
+        truth.with_values(
+            ARKIT.clamp(truth.values + noise * rng.standard_normal(truth.values.shape))
+        )
+        for truth in truths
+    ]
+
+
+def peer_model(python: Path) -> Path:
+    """face_landmarker.task, which one of the packages beside this interpreter carries."""
+    found = sorted(python.parent.parent.glob("lib/python*/site-packages/*/face_landmarker*.task"))
+    if not found:
+        raise TrackerFailed(
+            f"No face_landmarker.task beside {python}. Run make bench, which installs it, "
+            "or name the file with --mediapipe-model."
+        )
+    return found[0]
+
+
+def freeavatar_command() -> list[str]:
+    """The command line of this very checkout."""
+    return [sys.executable, "-m", "freeavatar.cli.main"]
+
+
+def run_quietly(command: Sequence[str], environment: dict[str, str] | None = None) -> str:
+    """Run to the end with one thread; the value is what it printed."""
+    done = subprocess.run(
+        command,
+        env={**os.environ, **ONE_THREAD, **(environment or {})},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-4:])
+        raise TrackerFailed(f"{Path(command[0]).name} {command[1]} failed: {last}")
+    return done.stdout
+
+
+def _answer(folder: Path, video: Path) -> Path:
+    return folder / f"{video.stem}.npz"
+
+
+def _is_fresh(answer: Path, video: Path) -> bool:
+    return answer.is_file() and answer.stat().st_mtime > video.stat().st_mtime
+
+
+def _read_mediapipe(path: Path, video: Path) -> AnimationClip:
+    """Its scores by name: slot 0 is `_neutral`, and tongueOut does not exist."""
+    with np.load(path) as answer:
+        names = [str(name) for name in answer["names"]]
+        scores, found, rotations = answer["scores"], answer["found"], answer["rotations"]
+    values = np.zeros((len(found), len(ARKIT)), np.float32)
+    for column, name in enumerate(ARKIT.names):
+        if name in names:
+            values[:, column] = scores[:, names.index(name)]
+    # Its camera space and its face model have our axes: +Y up, +Z towards the camera.
+    head = np.array([head_from_rotation(rotation) for rotation in rotations.astype(np.float64)])
+    return AnimationClip(ARKIT, _frame_times(video, len(found)), values, found, head)
+
+
+def _frame_times(video: Path, num_frames: int) -> np.ndarray:
+    import av
+
+    with av.open(str(video)) as container:
+        rate = container.streams.video[0].average_rate or 30
+    return np.arange(num_frames) / float(rate)
