@@ -116,7 +116,7 @@ def _shrink_around(
     picture: UInt8[np.ndarray, "height width 3"],
     picture_from_patch: Float[np.ndarray, "2 3"],
     shrink: float,
-) -> tuple[UInt8[np.ndarray, "height width 3"], Float[np.ndarray, "2 3"]]:
+) -> tuple[UInt8[np.ndarray, "part_height part_width 3"], Float[np.ndarray, "2 3"]]:
     """Cuts out and averages the part that is sampled, so that big faces do not alias."""
     corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (_INPUT_SIDE - 1)
     seen = corners @ picture_from_patch[:, :2].T + picture_from_patch[:, 2]

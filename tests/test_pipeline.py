@@ -1,0 +1,187 @@
+"""One recording from video to files: what enters each step, and what leaves it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import freeavatar
+from freeavatar.avatars.catalog import resolve
+from freeavatar.errors import NoFaceFound, OutputError
+from freeavatar.export.controls_csv import read_controls
+from freeavatar.export.livelink import read_livelink
+from freeavatar.motion.calibrate import NeutralConfig
+from freeavatar.motion.smooth import SmoothingConfig
+from freeavatar.performance import watch
+from freeavatar.pipeline import AnimateOptions, Models, act, animate
+from freeavatar.rig import ARKIT
+from freeavatar.timing import Clock
+
+TABLES = ("livelink", "controls", "glb", "report")
+RAW = AnimateOptions(
+    formats=TABLES, neutral=NeutralConfig(mode="off"), smoothing=SmoothingConfig(strength=0.0)
+)
+pytestmark = pytest.mark.usefixtures("stand_in_networks")
+
+
+def ignore(stage: str, done: int, total: int | None) -> None:
+    pass
+
+
+@pytest.fixture
+def avatar(toy_avatar_file):
+    return resolve(toy_avatar_file)
+
+
+@pytest.fixture
+def clip_with_a_loss(make_video, face_pictures):
+    """Six frames with a face, six without, six with."""
+    black = [np.zeros_like(face_pictures[0])] * 6
+    return make_video("take.mp4", [*face_pictures, *black, *face_pictures])
+
+
+def test_every_frame_has_a_row_and_frames_without_a_face_are_zero(clip_with_a_loss):
+    from freeavatar.capture.track import TrackConfig
+    from freeavatar.capture.video import open_video
+
+    encoder = Models.load().encoder
+    seen = watch(open_video(clip_with_a_loss), encoder, TrackConfig(), Clock(), ignore)
+    assert seen.found.tolist() == [True] * 6 + [False] * 6 + [True] * 6
+    assert (seen.features[~seen.found] == 0).all()
+    np.testing.assert_allclose(np.linalg.norm(seen.embeddings[seen.found], axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(seen.times_s, np.arange(18) / 10, atol=1e-6)
+
+
+def test_batches_give_what_single_frames_give(clip_with_a_loss, monkeypatch):
+    from freeavatar import performance
+    from freeavatar.capture.track import TrackConfig
+    from freeavatar.capture.video import open_video
+
+    encoder = Models.load().encoder
+    whole = watch(open_video(clip_with_a_loss), encoder, TrackConfig(), Clock(), ignore)
+    monkeypatch.setattr(performance, "BATCH", 1)
+    single = watch(open_video(clip_with_a_loss), encoder, TrackConfig(), Clock(), ignore)
+    np.testing.assert_array_equal(whole.features, single.features)
+
+
+def test_without_motion_the_controls_of_seen_frames_are_the_animators(clip_with_a_loss, avatar):
+    from freeavatar.capture.track import TrackConfig
+    from freeavatar.capture.video import open_video
+
+    models = Models.load()
+    seen = watch(open_video(clip_with_a_loss), models.encoder, TrackConfig(), Clock(), ignore)
+    clip = act(seen, avatar, models.animator, RAW)
+    expected = models.animator.controls(seen.features[seen.found], avatar)
+    np.testing.assert_allclose(clip.values[seen.found], expected, atol=1e-6)
+    assert clip.rig == avatar.rig
+
+
+def test_the_files_say_what_the_clips_say(clip_with_a_loss, avatar, tmp_path):
+    take = animate(clip_with_a_loss, [avatar], tmp_path / "out", RAW)
+    assert [path.name for path in take.files] == [
+        "livelink.csv",
+        "toy.controls.csv",
+        "toy.glb",
+        "report.json",
+    ]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        path.name for path in take.files
+    )
+    controls = read_controls(tmp_path / "out" / "toy.controls.csv", avatar.rig)
+    np.testing.assert_allclose(controls.values, take.clips["toy"].values, atol=1e-6)
+    np.testing.assert_array_equal(controls.found, take.arkit.found)
+    livelink = read_livelink(tmp_path / "out" / "livelink.csv")
+    np.testing.assert_allclose(livelink.values, take.arkit.values, atol=1e-4)
+    assert livelink.rig == ARKIT
+
+
+def test_controls_csv_has_the_columns_of_the_contract(clip_with_a_loss, avatar, tmp_path):
+    animate(clip_with_a_loss, [avatar], tmp_path / "out", RAW)
+    with (tmp_path / "out" / "toy.controls.csv").open() as file:
+        header = next(csv.reader(file))
+    assert header == ["time_s", "found", *avatar.rig.names]
+
+
+def test_the_report_counts_frames_and_tells_where_the_face_was_lost(
+    clip_with_a_loss, avatar, tmp_path
+):
+    animate(clip_with_a_loss, [avatar], tmp_path / "out", RAW)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["frames"], report["found"]) == (18, 12)
+    (lost,) = report["lost"]
+    assert (lost["first_frame"], lost["last_frame"]) == (6, 11)
+    assert list(report["stage_s"]) == ["capture", "expression", "animate", "write"]
+    assert report["versions"]["freeavatar"] == freeavatar.__version__
+
+
+def test_nothing_is_done_when_a_file_would_be_overwritten(avatar, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "toy.glb").write_text("mine")
+    with pytest.raises(OutputError, match=r"toy\.glb"):
+        animate(tmp_path / "not even there.mp4", [avatar], tmp_path / "out", RAW)
+    assert (tmp_path / "out" / "toy.glb").read_text() == "mine"
+
+
+def test_no_face_is_said_and_leaves_nothing(make_video, no_face_pictures, avatar, tmp_path):
+    video = make_video("wall.mp4", no_face_pictures)
+    with pytest.raises(NoFaceFound, match="4 frames searched"):
+        animate(video, [avatar], tmp_path / "out" / "wall", RAW)
+    assert [path.name for path in tmp_path.iterdir()] == ["wall.mp4"]
+
+
+def test_progress_is_told_for_every_frame(clip_with_a_loss, avatar, tmp_path):
+    told = []
+    animate(
+        clip_with_a_loss,
+        [avatar],
+        tmp_path / "out",
+        RAW,
+        on_progress=lambda stage, done, total: told.append((stage, done, total)),
+    )
+    assert [done for stage, done, _ in told if stage == "watching"] == list(range(1, 19))
+    assert {total for stage, _, total in told if stage == "watching"} == {18}
+
+
+def test_a_run_needs_no_torch(clip_with_a_loss, toy_avatar_file, tmp_path):
+    """A base install has no PyTorch; here its import is forbidden, together with training's."""
+    code = f"""
+import sys
+for name in ("torch", "onnx", "scipy", "safetensors"):
+    sys.modules[name] = None  # any import of it fails
+from pathlib import Path
+from freeavatar.avatars.catalog import resolve
+from freeavatar.capture.track import TrackConfig
+from freeavatar.capture.video import open_video
+from freeavatar.export.registry import FORMATS
+import freeavatar.cli.animate, freeavatar.cli.avatars, freeavatar.cli.embed, freeavatar.cli.formats
+import freeavatar.export.glb, freeavatar.export.video
+import freeavatar.pipeline as pipeline
+from freeavatar.performance import Performance
+import numpy as np
+avatar = resolve({str(toy_avatar_file)!r})
+class Half(pipeline.Animator):
+    def __init__(self): pass
+    def controls(self, features, avatar):
+        rig = getattr(avatar, "rig", avatar)
+        return np.full((len(features), len(rig)), 0.5, np.float32)
+seen = Performance(np.arange(3) / 30, np.ones(3, bool), np.zeros((3, 3)),
+                   np.ones((3, 4), np.float32), np.ones((3, 4), np.float32))
+clip = pipeline.act(seen, avatar, Half(), pipeline.AnimateOptions())
+assert len(clip) == 3
+list(pipeline.open_video({str(clip_with_a_loss)!r}))
+print("done")
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(freeavatar.__file__).parent.parent)},
+    )
+    assert run.stdout.strip() == "done", run.stderr
