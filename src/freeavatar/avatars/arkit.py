@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float
 
-from freeavatar.avatars.arkit_tables import FAMILIES, SYNONYMS
+from freeavatar.avatars.arkit_tables import FAMILIES
 from freeavatar.rig import ARKIT, ARKIT_NAMES, Region, region_of
 
 Recipe = Mapping[str, float]
@@ -42,9 +42,6 @@ def _spellings() -> dict[str, str]:
                 letter = side[0].lower()
                 for spelling in (stem + letter, side.lower() + stem):
                     table.setdefault(spelling, name)
-    for name, spellings in SYNONYMS.items():
-        for spelling in spellings:
-            table.setdefault(spelling, name)
     return table
 
 

@@ -6,9 +6,6 @@ control on a rendered face.
 
 from __future__ import annotations
 
-SYNONYMS: dict[str, tuple[str, ...]] = {}
-"""Further spellings of single ARKit controls."""
-
 Table = dict[str, dict[str, float]]
 
 

@@ -74,27 +74,45 @@ def _bone_eyes(
 ) -> list[Eye]:
     eyes: list[Eye] = []
     for side in ("left", "right"):
-        named = [
-            index for index, node in scene.nodes.items() if eye_side(node.name) == (True, side)
-        ]
-        for node in [bones[side]] if side in bones else named:
-            below = scene.below(node)
-            moving = tuple(
-                np.flatnonzero(origin.skinning.share(below) >= MIN_SHARE)
-                if origin.skinning is not None
-                else _all_or_none(surface, origin.node in below)
-                for surface, origin in zip(surfaces, origins, strict=True)
-            )
-            if not any(len(vertices) for vertices in moving):
-                continue
-            pivot = scene.nodes[node].world[:3, 3]
-            points = np.concatenate([s.vertices[m] for s, m in zip(surfaces, moving, strict=True)])
-            # A mesh node often sits at the origin of the world: then the ball's own centre counts.
-            if not (points.min(axis=0) <= pivot).all() or not (pivot <= points.max(axis=0)).all():
-                pivot = sphere_centre(points)
-            eyes.append(Eye(side, scene.nodes[node].name, pivot.astype(np.float32), moving))
-            break
+        named = [i for i, node in scene.nodes.items() if eye_side(node.name) == (True, side)]
+        if side in bones:
+            named.insert(0, bones[side])
+        # Eyeball, iris and cornea may be nodes beside each other: all turn with the first that
+        # carries anything.
+        carriers = [node for node in named if _carried(scene.below(node), surfaces, origins)]
+        if not carriers:
+            continue
+        below = set().union(*(scene.below(node) for node in carriers))
+        moving = tuple(
+            _following(below, surface, origin)
+            for surface, origin in zip(surfaces, origins, strict=True)
+        )
+        first = scene.nodes[carriers[0]]
+        pivot = first.world[:3, 3]
+        points = np.concatenate([s.vertices[m] for s, m in zip(surfaces, moving, strict=True)])
+        # A mesh node often sits at the origin of the world: then the ball's own centre counts.
+        if not (points.min(axis=0) <= pivot).all() or not (pivot <= points.max(axis=0)).all():
+            pivot = sphere_centre(points)
+        eyes.append(Eye(side, first.name, pivot.astype(np.float32), moving))
     return eyes
+
+
+def _following(
+    below: set[int], surface: Surface, origin: SurfaceOrigin
+) -> Int[np.ndarray, "moved"]:
+    """Vertices of a surface that turn with these nodes."""
+    if origin.skinning is not None:
+        return np.flatnonzero(origin.skinning.share(below) >= MIN_SHARE)
+    return np.arange(len(surface.vertices) if origin.node in below else 0)
+
+
+def _carried(
+    below: set[int], surfaces: Sequence[Surface], origins: Sequence[SurfaceOrigin]
+) -> bool:
+    return any(
+        len(_following(below, surface, origin))
+        for surface, origin in zip(surfaces, origins, strict=True)
+    )
 
 
 def _ball_eyes(
@@ -121,10 +139,6 @@ def _ball_eyes(
             return []
         eyes.append(Eye(side, None, sphere_centre(points).astype(np.float32), moving))  # type: ignore[arg-type]
     return eyes
-
-
-def _all_or_none(surface: Surface, whole: bool) -> Int[np.ndarray, "moved"]:
-    return np.arange(len(surface.vertices) if whole else 0)
 
 
 def _turned_by_morphs(eye: Eye, surfaces: Sequence[Surface], morph_names: Sequence[str]) -> bool:

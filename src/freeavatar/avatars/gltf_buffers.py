@@ -78,18 +78,10 @@ class GltfFile:
             raise BrokenGltf(f"{count} compressed elements of {stride} bytes are declared")
         if not len(data):
             raise BrokenGltf("a compressed buffer view is empty")
-        if mode == "ATTRIBUTES":
-            values = meshoptimizer.decode_vertex_buffer(count, stride, data).view(np.uint8)
-            return _unfilter(values, count, stride, packed.get("filter", "NONE")).tobytes()
-        decode = {
-            "TRIANGLES": meshoptimizer.decode_index_buffer,
-            "INDICES": meshoptimizer.decode_index_sequence,
-        }.get(mode)
-        if decode is None or stride not in (2, 4) or (mode == "TRIANGLES" and count % 3):
-            raise BrokenGltf(f"unknown compression mode {mode!r} with stride {stride}")
-        # The decoder always fills 32-bit integers when asked for 4 bytes; narrow afterwards.
-        indices = decode(count, 4, data)
-        return bytes(indices.astype(np.uint16 if stride == 2 else np.uint32).tobytes())
+        try:
+            return _decompressed(data, count, stride, mode, packed.get("filter", "NONE"))
+        except RuntimeError as error:
+            raise BrokenGltf("its compressed data is damaged") from error
 
     def accessor(self, index: int) -> np.ndarray:
         """Elements x components; normalised integers become float32 in [-1, 1] or [0, 1]."""
@@ -239,3 +231,18 @@ def _unfilter(values: np.ndarray, count: int, stride: int, name: str) -> np.ndar
         "EXPONENTIAL": meshoptimizer.decode_filter_exp,
     }[name]
     return np.ascontiguousarray(decode(np.ascontiguousarray(values), count, stride))
+
+
+def _decompressed(data: np.ndarray, count: int, stride: int, mode: str, kind: str) -> bytes:
+    if mode == "ATTRIBUTES":
+        values = meshoptimizer.decode_vertex_buffer(count, stride, data).view(np.uint8)
+        return bytes(_unfilter(values, count, stride, kind).tobytes())
+    decode = {
+        "TRIANGLES": meshoptimizer.decode_index_buffer,
+        "INDICES": meshoptimizer.decode_index_sequence,
+    }.get(mode)
+    if decode is None or stride not in (2, 4) or (mode == "TRIANGLES" and count % 3):
+        raise BrokenGltf(f"unknown compression mode {mode!r} with stride {stride}")
+    # The decoder always fills 32-bit integers when asked for 4 bytes; narrow afterwards.
+    indices = decode(count, 4, data)
+    return bytes(indices.astype(np.uint16 if stride == 2 else np.uint32).tobytes())
