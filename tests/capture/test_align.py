@@ -22,9 +22,7 @@ def wave(x, y, k):
 
 
 @settings(deadline=None)
-@given(
-    st.floats(-500, 500), st.floats(-500, 500), st.floats(1.0, 4000.0), st.floats(-3.1, 3.1)
-)
+@given(st.floats(-500, 500), st.floats(-500, 500), st.floats(1.0, 4000.0), st.floats(-3.1, 3.1))
 def test_points_come_back_from_the_crop(x, y, side, roll):
     frame = CropFrame(np.array([x, y]), side, roll)
     there, back = frame.crop_from_picture(), frame.picture_from_crop()
@@ -40,7 +38,9 @@ def test_every_crop_pixel_shows_the_picture_where_the_frame_says(side, roll):
     shown = crop(smooth_picture(), frame)
     to_picture = frame.picture_from_crop()
     row, column = np.mgrid[:112, :112] + 0.5
-    x, y = np.tensordot(to_picture[:, :2], np.stack([column, row]), 1) + to_picture[:, 2, None, None]
+    x, y = (
+        np.tensordot(to_picture[:, :2], np.stack([column, row]), 1) + to_picture[:, 2, None, None]
+    )
     expected = np.stack([wave(x, y, k) for k in range(3)], axis=-1)
     assert np.abs(shown - expected).max() < 4.0
 

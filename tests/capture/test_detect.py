@@ -58,7 +58,7 @@ def test_yunet_finds_the_small_face_that_blazeface_misses(detector, face_on):
 @pytest.mark.parametrize("degrees", [-60, -30, 45, 80])
 def test_the_crop_turns_with_the_face(detector, network, laughing, actor, degrees):
     wide = cv2.copyMakeBorder(laughing, 200, 200, 0, 0, cv2.BORDER_REPLICATE)
-    center = actor.frame.center_px + [0.0, 200.0]
+    center = actor.frame.center_px + np.array([0.0, 200.0])
     picture = turned(wide, center, degrees)
     mesh = network.read(picture, region_from_detection(detector.find(picture)[0]))
     mesh = network.read(picture, region_from_mesh(mesh))

@@ -73,7 +73,7 @@ class _Sighting:
     """Where to look for the mesh in the next frame."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Candidate:
     detection: Detection
     pose: HeadPose
@@ -234,7 +234,8 @@ class Follower:
         region = region_from_detection(candidate.detection)
         sighting = self._read_mesh(picture, region)
         if sighting is not None and _distance(sighting.frame, candidate.frame) < 0.4:
-            return sighting
+            # The mesh places itself better than the detector did: half a pixel on a 150 px face.
+            return self._read_mesh(picture, sighting.region) or sighting
         score = candidate.detection.score
         if score < self._config.min_detector_score:
             return None

@@ -75,6 +75,8 @@ class Video:
     def read_header(self) -> None:
         """What the file says about itself; MediaError when it has no pictures."""
         with _open(self.path) as container:
+            if not container.streams:
+                raise _unreadable(self.path, "it holds no streams")
             if not container.streams.video:
                 found = "sound but no pictures" if container.streams.audio else "no pictures"
                 raise MediaError(f"{self.path} has {found}. Give a video that shows a face.")
@@ -199,10 +201,14 @@ def _open(path: Path) -> av.container.InputContainer:
         return av.open(str(path), mode="r", metadata_errors="ignore")
     except (FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(
-            f"{path} is not a video or picture that we can read, or it was cut ({reason}). "
-            "Try to play it; if that works, convert it to MP4 (H.264)."
-        ) from error
+        raise _unreadable(path, reason) from error
+
+
+def _unreadable(path: Path, reason: str) -> MediaError:
+    return MediaError(
+        f"{path} is not a video or picture that we can read, or it was cut ({reason}). "
+        "Try to play it; if that works, convert it to MP4 (H.264)."
+    )
 
 
 def _upright_rgb(

@@ -70,7 +70,7 @@ class VideoWriter:
             if self._sound is not None:
                 self._sound.write_until(time_s)
         except (FFmpegError, OSError) as error:
-            raise _output_error(self._path, error) from error
+            raise output_error(self._path, error) from error
 
     def _start(self, width: int, height: int) -> None:
         self._container = av.open(str(self._unfinished), "w", options={"movflags": "+faststart"})
@@ -113,7 +113,7 @@ class VideoWriter:
             if kind is None:
                 self._finish()
         except (FFmpegError, OSError) as error:
-            raise _output_error(self._path, error) from error
+            raise output_error(self._path, error) from error
         finally:
             self._discard()
 
@@ -145,14 +145,17 @@ def write_video(
             writer.write(rgb, time_s)
 
 
-def _even(rgb: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
+def _even(
+    rgb: UInt8[np.ndarray, "height width 3"],
+) -> UInt8[np.ndarray, "even_height even_width 3"]:
     height, width = rgb.shape[:2]
     if height % 2 or width % 2:
         rgb = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     return np.ascontiguousarray(rgb)
 
 
-def _output_error(path: Path, error: Exception) -> OutputError:
+def output_error(path: Path, error: Exception) -> OutputError:
+    """What the user can do about a failed write."""
     number = getattr(error, "errno", None)
     if number == errno.ENOSPC:
         return OutputError(f"The disk is full: {path} was not written. Make room and run again.")
