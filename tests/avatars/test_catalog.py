@@ -29,6 +29,19 @@ def test_bundled_avatars_are_listed_first_and_load_by_name(folder, face):
     assert avatar.rig.names == tuple(face.names)
 
 
+def test_every_bundled_avatar_loads_and_knows_arkit():
+    names = catalog.bundled_names()
+    if not names:
+        pytest.skip("needs the bundled heads (recipes/build_heads.py)")
+    assert set(catalog.DEFAULT) <= set(names)
+    for name in names:
+        avatar = catalog.resolve(name)
+        assert avatar.arkit_to_rig is not None
+        assert {eye.side for eye in avatar.eyes} == {"left", "right"}
+        assert avatar.bindings.any(axis=1).all(), "a morph that no control moves"
+        assert avatar.face.left_eye[0] > 0.02 > -0.02 > avatar.face.right_eye[0]
+
+
 def test_an_added_avatar_has_a_name_until_it_is_removed(folder, toy_path):
     entry = catalog.add(toy_path, folder=folder)
     assert (entry.name, entry.bundled) == ("toy", False)

@@ -49,8 +49,8 @@ def bundled_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in BUNDLED.glob("*.glb")))
 
 
-DEFAULT: tuple[str, ...] = bundled_names()[:3]
-"""Who is animated when nobody is named."""
+DEFAULT = ("ada", "bruno", "bibi")
+"""Who is animated when nobody is named: a woman, a man and a cartoon."""
 
 
 def list_avatars(folder: Path | None = None) -> tuple[Entry, ...]:
