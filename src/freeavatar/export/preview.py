@@ -20,7 +20,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_SCALE = 0.5
 MAX_HEIGHT_PX = 720
 AVATAR_PX = 512
-AVATARS_PER_ROW = 3
+AVATARS_PER_ROW = 4
 WIDEST = 16 / 9
 """Wider inputs get bars above and below, so that the avatars are not dwarfed."""
 
@@ -44,7 +44,7 @@ class PreviewLayout:
 
     @staticmethod
     def fitting(caption: str, aspect: float, names: Sequence[str]) -> PreviewLayout:
-        """Up to three avatars stand in one row; more stand in several, smaller."""
+        """Up to four avatars stand in one row; more stand in several, smaller."""
         rows = max(1, math.ceil(math.sqrt(len(names) / AVATARS_PER_ROW)))
         side = AVATAR_PX if rows == 1 else MAX_HEIGHT_PX // rows - CAPTION_PX
         height = rows * (side + CAPTION_PX) - CAPTION_PX
