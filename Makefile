@@ -13,8 +13,9 @@ pip := $(python) -m pip install -qq --no-compile --disable-pip-version-check --c
 TORCH ?= torch==2.13.0+cpu
 TORCH_ELSEWHERE := torch==2.13.0
 
-DEMO_CLIP ?= $(firstword $(wildcard examples/clips/*.mp4))
-DEMO_AVATARS ?=
+DEMO_CLIP ?= examples/clips/crying_to_laughing.mp4
+# A person and a creature with ARKit controls, and a person with the MakeHuman set.
+DEMO_AVATARS ?= ada basil elsa
 
 .PHONY: help demo test test-all check format bench clean
 
@@ -55,7 +56,6 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # --- what people run ---------------------------------------------------------------------------
 
 demo: $(VENV)/.installed
-	@test -n "$(DEMO_CLIP)" || { echo "make: no clip in examples/clips" >&2; exit 1; }
 	@$(VENV)/bin/freeavatar animate "$(DEMO_CLIP)" $(DEMO_AVATARS:%=--avatar %) \
 	    --out "$(OUT)" --overwrite
 

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 import freeavatar
+from freeavatar.capture.video import open_video
 from freeavatar.cli.main import main
 
 pytestmark = pytest.mark.usefixtures("stand_in_networks")
@@ -157,18 +158,20 @@ def test_eight_k(animate, make_video, face_pictures):
     assert "2 frames" in run.out
 
 
-def test_portrait_rotation_is_undone_before_looking_for_the_face(
-    animate, tmp_path, make_video, face_pictures
-):
-    """A phone stores the picture on its side and says so in the file."""
-    sideways = make_video("sideways.mp4", [np.rot90(p, 1) for p in face_pictures])
+@pytest.mark.parametrize("quarter_turns", [1, 3])
+def test_a_phone_held_upright(animate, tmp_path, make_video, face_pictures, quarter_turns):
+    """It stores the picture on its side and says so in the file."""
+    sideways = make_video("sideways.mp4", [np.rot90(p, quarter_turns) for p in face_pictures])
     turned = tmp_path / "take.mp4"
     with av.open(str(sideways)) as source, av.open(str(turned), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(-90 * quarter_turns)
         for packet in source.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
+    upright = next(iter(open_video(turned))).rgb
+    assert np.abs(upright.astype(int) - face_pictures[0]).mean() < 4
     run = animate(turned)
     assert (run.code, run.files) == (0, TAKE_FILES)
 

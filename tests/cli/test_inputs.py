@@ -38,7 +38,7 @@ def test_a_missing_file_suggests_the_nearest_name(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(MediaError, match="folder .*nowhere does not exist"):
+    with pytest.raises(MediaError, match=r"folder .*nowhere does not exist"):
         media_files(tmp_path / "nowhere" / "take.mp4")
 
 

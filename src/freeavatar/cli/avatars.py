@@ -123,12 +123,12 @@ def _facts(avatar: Avatar) -> list[str]:
         if names:
             regions.append(f"  {region:<7} {len(names):>3}  {' '.join(names)}")
     eyes = " and ".join(eye.side for eye in avatar.eyes) or "none"
-    driven = "as ARKit's 52 shapes" if avatar.arkit_to_rig is not None else "not yet"
+    driven = "yes" if avatar.arkit_to_rig is not None else "no, the names are not understood"
     return [
         f"{avatar.name}: {_rig_line(avatar)}",
         f"file: {avatar.source}",
         f"eyes that turn: {eyes}",
-        f"its names are understood: {driven}",
+        f"can be driven: {driven}",
         "controls:",
         *regions,
     ]
