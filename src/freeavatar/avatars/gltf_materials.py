@@ -20,8 +20,8 @@ PALETTE_SIZE = 64
 """Side of the texture that stands for vertex colours."""
 
 # The first word found in the material's or mesh's name decides; order matters ("eyelash" before
-# "eye", "teeth" before "tongue": meshes that hold both are drawn as teeth; the wet inside of the mouth
-# is drawn like the tongue).
+# "eye", "teeth" before "tongue": meshes that hold both are drawn as teeth). The wet inside of the
+# mouth is drawn like the tongue.
 KIND_WORDS: tuple[tuple[str, MaterialKind], ...] = (
     ("lash", "lash"),
     ("brow", "brow"),
