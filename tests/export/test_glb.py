@@ -56,17 +56,18 @@ def ball(name: str, centre: tuple[float, float, float], radius: float, *targets:
 
 
 def head_file(path: Path, *, head_bone: bool) -> Path:
-    """A face with two eyes below nodes that lie at their pivots, or at the origin."""
+    """A face with eyes and irises of their own nodes, which lie at the pivots or at the origin."""
     at = (0.0, 1.5, 0.02) if head_bone else (0.0, 0.0, 0.0)
     there = np.subtract((0.0, 1.6, 0.0), at)
     face = ball("face", tuple(there), 0.1, "jawOpen", "mouthSmileLeft", "mouthSmileRight")
     eyes = [
         GltfNode(
-            f"eye{side}",
+            f"{part}{side}",
             (x, 0.12, 0.08) if head_bone else (0.0, 0.0, 0.0),
-            ball(f"eye{side}", (0, 0, 0) if head_bone else (x, 1.62, 0.1), 0.012),
+            ball(f"{part}{side}", (0, 0, 0) if head_bone else (x, 1.62, 0.1), radius),
         )
         for side, x in (("Left", 0.03), ("Right", -0.03))
+        for part, radius in (("eye", 0.012), ("iris", 0.006))
     ]
     root = GltfNode(
         "Head" if head_bone else "group", at, children=(GltfNode("face", mesh=face), *eyes)

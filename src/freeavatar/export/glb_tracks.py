@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from freeavatar.animation import AnimationClip
-from freeavatar.avatars.avatar import Avatar, gaze_angles, rotation
+from freeavatar.avatars.avatar import Avatar, Eye, gaze_angles, rotation
 from freeavatar.avatars.blendshapes import target_names
 from freeavatar.avatars.gltf import HEAD_NAMES
 from freeavatar.avatars.gltf_buffers import GltfFile
@@ -81,7 +81,7 @@ def _eye_tracks(
         angles = np.array([gaze_angles(avatar, eye, controls) for controls in clip.values])
         if not angles.any():
             continue
-        nodes = [node.index for node in scene.nodes.values() if node.name == eye.node]
+        nodes = _eye_nodes(scene, avatar, eye)
         if not nodes:
             log.warning(
                 "The %s eye of %s has no node of its own; its gaze is not in the GLB.",
@@ -91,8 +91,29 @@ def _eye_tracks(
             continue
         turns = np.array([rotation(yaw_rad, pitch_rad) for yaw_rad, pitch_rad in angles])
         pivot = turned @ eye.pivot.astype(np.float64)
-        tracks += turn_node(document, scene, nodes[0], turned @ turns @ turned, pivot)
+        for node in nodes:
+            tracks += turn_node(document, scene, node, turned @ turns @ turned, pivot)
     return tracks
+
+
+def _eye_nodes(scene: Scene, avatar: Avatar, eye: Eye) -> list[int]:
+    """The eye's own node, and nodes beside it whose whole mesh turns with it: iris, cornea."""
+    whole = {
+        surface.name
+        for surface, moving in zip(avatar.surfaces, eye.vertices, strict=True)
+        if len(moving) == len(surface.vertices)
+    }
+    own = [node.index for node in scene.nodes.values() if node.name == eye.node][:1]
+    if not own:
+        return []
+    carried = scene.below(own[0])
+    nodes = own
+    for node in scene.nodes.values():  # parents come before their children
+        unskinned_mesh = node.mesh is not None and node.skin is None
+        if unskinned_mesh and node.name in whole and node.index not in carried:
+            nodes.append(node.index)
+            carried |= scene.below(node.index)
+    return nodes
 
 
 def _head_tracks(
