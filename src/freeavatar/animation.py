@@ -1,4 +1,4 @@
-"""AnimationClip: the curves of one rig over time, with head rotation and where the face was seen."""
+"""AnimationClip: the curves of one rig over time, head rotation, and where a face was seen."""
 
 from __future__ import annotations
 
