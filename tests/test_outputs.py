@@ -68,3 +68,9 @@ def test_a_file_where_the_folder_should_be_is_one_sentence(tmp_path):
     with pytest.raises(OutputError, match="out"), finished_folder(tmp_path / "out" / "take"):
         pass
     assert (tmp_path / "out").read_text() == "a file"
+
+
+def test_messages_name_the_folder_that_people_know(tmp_path):
+    with pytest.raises(OutputError) as refusal, finished_folder(tmp_path / "take") as working:
+        raise OutputError(f"{working / 'a.txt'} was not written.")
+    assert str(refusal.value) == f"{tmp_path / 'take' / 'a.txt'} was not written."

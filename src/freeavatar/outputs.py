@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from freeavatar.errors import OutputError
 from freeavatar.export.files import cannot_write
 
 
@@ -25,6 +26,9 @@ def finished_folder(final: Path) -> Iterator[Path]:
         working.mkdir(parents=True)
         yield working
         _move_into(working, final)
+    except OutputError as error:
+        # People know the folder by its final name.
+        raise OutputError(str(error).replace(str(working), str(final))) from error
     except OSError as error:
         raise cannot_write(final, error) from error
     finally:
