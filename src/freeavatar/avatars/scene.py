@@ -42,10 +42,10 @@ class DirectionalLight:
 class Lights:
     """Key light (the one that throws the shadow), fill, and what comes from above and below."""
 
-    key: DirectionalLight = DirectionalLight((-0.5, 0.65, 0.75), (0.82, 0.77, 0.70))
-    fill: DirectionalLight = DirectionalLight((0.8, 0.1, 0.6), (0.18, 0.20, 0.25))
-    sky: Rgb = (0.34, 0.36, 0.40)
-    ground: Rgb = (0.18, 0.15, 0.13)
+    key: DirectionalLight = DirectionalLight((-0.45, 0.6, 0.8), (0.76, 0.72, 0.66))
+    fill: DirectionalLight = DirectionalLight((0.8, 0.1, 0.6), (0.24, 0.26, 0.30))
+    sky: Rgb = (0.38, 0.40, 0.43)
+    ground: Rgb = (0.23, 0.20, 0.18)
     exposure: float = 1.0
 
 
@@ -80,12 +80,12 @@ class PreparedAvatar:
     both_sides: Bool[np.ndarray, "material"]
     cutoffs: Float32[np.ndarray, "material"]
     shadow_cutoffs: Float32[np.ndarray, "material"]
-    blended: Int[np.ndarray, "chosen"]
+    blended: Int[np.ndarray, "blended"]
     """Triangles whose material may be see-through."""
     everything: Int[np.ndarray, "triangle"]
-    casting: Int[np.ndarray, "chosen"]
+    casting: Int[np.ndarray, "casting"]
     """Triangles that throw shadows: not what lies inside the head."""
-    near_face: Int[np.ndarray, "chosen"]
+    near_face: Int[np.ndarray, "near"]
     """Vertices of head and shoulders: what the shadow map has to cover."""
 
 
@@ -425,9 +425,9 @@ def portrait_camera(
     from above, `margin` above 1 steps back."""
     eyes = (face.left_eye + face.right_eye) / 2.0
     unit = face_unit(face)
-    target = eyes + np.array([0.0, -0.45 * unit, -0.4 * unit])
+    target = eyes + np.array([0.0, -0.3 * unit, -0.4 * unit])
     # A head from chin to crown is about four units high, hair and neck included five.
-    distance = margin * 2.6 * unit / np.tan(fov_y_rad / 2.0)
+    distance = margin * 2.7 * unit / np.tan(fov_y_rad / 2.0)
     outward = np.array(
         [
             np.sin(yaw_rad) * np.cos(pitch_rad),

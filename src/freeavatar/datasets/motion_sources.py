@@ -110,9 +110,10 @@ def load_motion(paths: Sequence[Path]) -> MotionSources:
 def plausible(values: Float[np.ndarray, "52"]) -> Float[np.ndarray, "52"]:
     """Clamp to [0, 1] and weaken the smaller of two controls that exclude each other."""
     values = np.clip(values, 0.0, 1.0)
+    kept = np.ones(len(ARKIT))
     for first, second, keep in _OPPOSITES:
-        weaker = first if values[first] < values[second] else second
-        values[weaker] *= keep
+        kept[first if values[first] < values[second] else second] *= keep
+    values = values * kept
     # Lips cannot close farther than the jaw is open, and the tongue needs a gap.
     jaw, close, tongue = (ARKIT.index(n) for n in ("jawOpen", "mouthClose", "tongueOut"))
     values[jaw] = max(values[jaw], min(0.45 * values[tongue], 0.3))

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +124,6 @@ def write_renders(
     """Write all missing parts of a set; `report(done, total)` counts pictures."""
     out.mkdir(parents=True, exist_ok=True)
     _write_index(spec, out)
-    for leftover in out.glob("part-*.partial-*"):
-        shutil.rmtree(leftover)
     parts = list(_parts(spec))
     missing = [part for part in parts if not part.folder(out).is_dir()]
     done = spec.num - sum(part.num for part in missing)
@@ -141,6 +139,8 @@ def write_renders(
         for part in missing:
             done += _write_part(spec, out, part)
             report(done, spec.num)
+    for leftover in out.glob(".unfinished-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,13 @@ def _write_in_worker(part: _Part) -> int:
 def _write_part(spec: RenderSet, out: Path, part: _Part) -> int:
     """Draw one part beside its place and move it there when it is whole."""
     crops, columns = draw_shard(spec, part.start, part.num)
-    final = part.folder(out)
-    partial = final.with_name(f"{final.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    np.save(partial / "crops.npy", crops)
-    np.savez(partial / "truth.npz", allow_pickle=False, **columns)
-    partial.rename(final)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as unfinished:
+        whole = Path(unfinished) / "part"
+        whole.mkdir()
+        np.save(whole / "crops.npy", crops)
+        np.savez(whole / "truth.npz", allow_pickle=False, **columns)
+        if not part.folder(out).exists():
+            whole.rename(part.folder(out))
     return part.num
 
 
@@ -198,7 +199,7 @@ def _write_index(spec: RenderSet, out: Path) -> None:
         "weights": list(spec.weights),
     }
     path = out / "index.json"
-    if path.is_file() and any(out.glob("part-???")):
+    if path.is_file():
         found = json.loads(path.read_text())
         different = [key for key in index if found.get(key) != index[key]]
         if different:
@@ -206,6 +207,7 @@ def _write_index(spec: RenderSet, out: Path) -> None:
                 f"{out} holds renders made otherwise ({', '.join(different)} differ). "
                 "Choose another folder, or delete it."
             )
+        return
     path.write_text(json.dumps(index, indent=1))
 
 
