@@ -17,13 +17,14 @@ DEMO_CLIP ?= examples/clips/crying_to_laughing.mp4
 # A person and a creature with ARKit controls, and a person with the MakeHuman set.
 DEMO_AVATARS ?= ada basil elsa
 
-.PHONY: help demo test test-all check format bench clean
+.PHONY: help demo test test-all check format bench sheets clean
 
 help:
 	@echo "make demo   install, animate a real clip on three avatars, say where the files are"
 	@echo "make test   install what is missing, run the tests"
 	@echo "make check  format, lint, types, import contracts (what CI runs before the tests)"
 	@echo "make bench  speed and quality beside the peers"
+	@echo "make sheets contact sheets of CLIPS: the input above, avatars below"
 
 # --- environment -------------------------------------------------------------------------------
 
@@ -77,6 +78,12 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory -C benchmarks PYTHON="$(abspath $(python))"
+
+# CLIPS: videos or folders of them.
+CLIPS ?= examples/clips
+
+sheets: $(VENV)/.installed
+	@OMP_NUM_THREADS=1 $(python) recipes/sheets.py $(CLIPS) $(DEMO_AVATARS:%=--avatar %)
 
 clean:
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

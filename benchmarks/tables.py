@@ -15,12 +15,11 @@ HEAD = ("yaw", "pitch", "roll")
 
 
 def quality_markdown(scores: Mapping[str, Scores]) -> str:
-    """Tables for people: by group, head and sides, by clip, by channel."""
+    """Tables for people: by group, by clip, by channel."""
     return (
         "\n\n".join(
             [
                 _group_table(scores),
-                _other_table(scores),
                 _clip_table(scores),
                 _channel_table(scores),
             ]
@@ -72,38 +71,37 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def _group_table(scores: Mapping[str, Scores]) -> str:
+    """The one table that tells it all; a dash where a measure has no meaning."""
+    each = scores.values()
     header = ["group"]
     for measure in ("correlation", "error", "error, scaled"):
         header += [f"{measure}: {name}" for name in scores]
-    rows = []
-    for group in ("all", *GROUPS):
-        row = [group]
-        for field, digits in (("correlation", 2), ("error", 3), ("fitted_error", 3)):
-            row += [
-                number(group_mean(getattr(score, field), group), digits)
-                for score in scores.values()
-            ]
-        rows.append(row)
-    return table(header, rows)
-
-
-def _other_table(scores: Mapping[str, Scores]) -> str:
-    def row(name: str, values: Sequence[float], digits: int = 2) -> list[str]:
-        return [name, *(number(float(value), digits) for value in values)]
-
-    each = scores.values()
+    none = ["–"] * len(scores)
     rows = [
-        row("all, weighted by motion, correlation", [s.weighted_correlation() for s in each]),
-        row(
-            "left minus right, correlation",
-            [float(_nanmean(_nanmean(s.difference, 0))) for s in each],
-        ),
-        row("still channels, error", [group_mean(s.still_error, "all") for s in each], 3),
-        row("head rotation, correlation", [float(s.head_correlation.mean()) for s in each]),
-        row("head rotation, error in degrees", [float(s.head_error_deg.mean()) for s in each], 1),
-        row("frames with output, %", [100 * float(s.found.mean()) for s in each], 1),
+        [
+            group,
+            *(number(group_mean(score.correlation, group)) for score in each),
+            *(number(group_mean(score.error, group), 3) for score in each),
+            *(number(group_mean(score.fitted_error, group), 3) for score in each),
+        ]
+        for group in ("all", *GROUPS)
     ]
-    return table(["", *scores], rows)
+    weighted = [number(score.weighted_correlation()) for score in each]
+    sides = [number(float(_nanmean(_nanmean(score.difference, 0)))) for score in each]
+    still = [number(group_mean(score.still_error, "all"), 3) for score in each]
+    rows += [
+        ["all, weighted by motion", *weighted, *none, *none],
+        ["left minus right", *sides, *none, *none],
+        ["channels that should be still", *none, *still, *none],
+        [
+            "head rotation (error in degrees)",
+            *(number(float(score.head_correlation.mean())) for score in each),
+            *(number(float(score.head_error_deg.mean()), 1) for score in each),
+            *none,
+        ],
+    ]
+    found = ", ".join(f"{name} {100 * score.found.mean():.1f} %" for name, score in scores.items())
+    return f"{table(header, rows)}\n\nFrames with output: {found}."
 
 
 def _clip_table(scores: Mapping[str, Scores]) -> str:

@@ -1,0 +1,51 @@
+"""The written tables hold every group and every tracker, and say nothing where nothing is known."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+
+from chart import write_chart
+from freeavatar.animation import AnimationClip
+from freeavatar.rig import ARKIT, ARKIT_NAMES
+from scores import GROUPS, Judged, judge
+from speed import Timing, speed_markdown
+from tables import number, quality_markdown, quality_record
+from takes import range_take
+
+
+def some_scores():
+    values = range_take(0)
+    num = len(values)
+    clip = AnimationClip(ARKIT, np.arange(num) / 30, values, np.ones(num, bool), np.zeros((num, 3)))
+    return {"ours": judge([Judged("one", clip, np.ones(52, bool), clip)])}
+
+
+def test_every_group_and_channel_has_a_row_and_every_row_as_many_cells():
+    text = quality_markdown(some_scores())
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    for name in (*GROUPS, *ARKIT_NAMES):
+        assert any(line.startswith(f"| {name} |") for line in lines)
+    for block in text.split("\n\n"):
+        cells = {line.count("|") for line in block.splitlines() if line.startswith("|")}
+        assert len(cells) <= 1
+
+
+def test_the_record_is_json_without_nan():
+    json.dumps(quality_record(some_scores()), allow_nan=False)
+    assert number(float("nan")) == "–"
+
+
+def test_the_chart_is_a_picture(tmp_path):
+    write_chart(tmp_path / "chart.png", some_scores())
+    assert cv2.imread(str(tmp_path / "chart.png")).std() > 5
+
+
+def test_the_speed_table_compares_medians():
+    ours = [Timing(100, 100, seconds, 6.0, 5.0) for seconds in (2.0, 2.0, 9.0)]
+    peer = [Timing(100, 90, 1.0, 2.0, 1.0)] * 3
+    text = speed_markdown({"ours": ours, "peer": peer})
+    assert "50.0 (11.1 to 50.0)" in text
+    assert "ours takes 2.00 times as long as peer" in text
