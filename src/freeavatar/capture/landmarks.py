@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from freeavatar.capture.detect import MODELS, Detection, load_session
+from freeavatar.capture.patch import cut_patch
 
 _INPUT_SIDE = 256
 _RIGHT_EYE_OUTER, _LEFT_EYE_OUTER = 33, 263
@@ -106,27 +107,12 @@ def _cut(
     half = np.array([0.5, 0.5])
     picture_from_patch[:, 2] += picture_from_patch[:, :2] @ half - half
     shrink = float(np.linalg.norm(picture_from_patch[:, 0]))
-    if shrink > 2.0:
-        picture, picture_from_patch = _shrink_around(picture, picture_from_patch, shrink)
+    if shrink >= 2.0:  # average first, so that big faces do not alias
+        corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (_INPUT_SIDE - 1)
+        seen = corners @ picture_from_patch[:, :2].T + picture_from_patch[:, 2]
+        patch = cut_patch(picture, seen.min(axis=0) - 4.0, seen.max(axis=0) + 4.0, shrink)
+        picture_from_patch /= patch.shrink
+        picture_from_patch[:, 2] += (half - patch.origin_px) / patch.shrink - half
+        picture = patch.pixels
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(picture, picture_from_patch, (_INPUT_SIDE, _INPUT_SIDE), flags=flags)
-
-
-def _shrink_around(
-    picture: UInt8[np.ndarray, "height width 3"],
-    picture_from_patch: Float[np.ndarray, "2 3"],
-    shrink: float,
-) -> tuple[UInt8[np.ndarray, "part_height part_width 3"], Float[np.ndarray, "2 3"]]:
-    """Cuts out and averages the part that is sampled, so that big faces do not alias."""
-    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * (_INPUT_SIDE - 1)
-    seen = corners @ picture_from_patch[:, :2].T + picture_from_patch[:, 2]
-    height, width = picture.shape[:2]
-    low = np.clip(np.floor(seen.min(axis=0)) - 2, 0, [width - 1, height - 1]).astype(int)
-    high = np.clip(np.ceil(seen.max(axis=0)) + 3, low + 1, [width, height]).astype(int)
-    part = picture[low[1] : high[1], low[0] : high[0]]
-    size = np.maximum(1, np.round((high - low) / (shrink / 1.5))).astype(int)
-    small = cv2.resize(part, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
-    scale = size / (high - low)
-    small_from_patch = picture_from_patch * scale[:, None]
-    small_from_patch[:, 2] += (0.5 - low) * scale - 0.5
-    return small, small_from_patch

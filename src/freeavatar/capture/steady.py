@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from freeavatar.capture.align import CROP_SIZE, CropFrame, crop
+from freeavatar.capture.patch import Patch, cut_patch
 
 _PATCH_MARGIN = 0.1
 """Share of the side by which smoothing may move a crop before edges would be made up."""
-_PATCH_DETAIL = 3.0
+_PATCH_DETAIL = 2.0
 """Patches keep this many pixels per crop pixel; more would not be seen after averaging."""
 
 
@@ -34,40 +34,18 @@ class SteadyConfig:
     (below 1 %) is averaged away, a head that moves is followed at once."""
 
 
-@dataclass(frozen=True)
-class Patch:
-    """The surroundings of a face, cut out of its picture and shrunk if large."""
-
-    pixels: UInt8[np.ndarray, "height width 3"]
-    origin_px: Float[np.ndarray, "2"]
-    """Picture coordinates of the patch's top left corner."""
-    scale: Float[np.ndarray, "2"]
-    """Patch pixels per picture pixel."""
-
-
-def cut_patch(picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame) -> Patch:
+def patch_around(picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame) -> Patch:
     """All that a crop near this frame may need."""
     turned = abs(np.cos(frame.roll_rad)) + abs(np.sin(frame.roll_rad))
     reach = frame.side_px * (0.5 * turned + _PATCH_MARGIN) + 2.0
-    height, width = picture.shape[:2]
-    limit = np.array([width, height])
-    low = np.clip(np.floor(frame.center_px - reach), 0, limit - 1).astype(int)
-    high = np.clip(np.ceil(frame.center_px + reach), low + 1, limit).astype(int)
-    part = picture[low[1] : high[1], low[0] : high[0]]
-    size = high - low
     shrink = frame.side_px / (_PATCH_DETAIL * CROP_SIZE)
-    if shrink <= 1.0:
-        return Patch(part.copy(), low.astype(float), np.ones(2))
-    small = np.maximum(1, np.round(size / shrink)).astype(int)
-    pixels = cv2.resize(part, (int(small[0]), int(small[1])), interpolation=cv2.INTER_AREA)
-    return Patch(pixels, low.astype(float), small / size)
+    return cut_patch(picture, frame.center_px - reach, frame.center_px + reach, shrink)
 
 
 def crop_patch(patch: Patch, frame: CropFrame) -> UInt8[np.ndarray, "112 112 3"]:
     """The crop of the original picture, from its patch."""
-    center = (frame.center_px - patch.origin_px) * patch.scale
-    side = frame.side_px * float(patch.scale.mean())
-    return crop(patch.pixels, CropFrame(center, side, frame.roll_rad))
+    center = (frame.center_px - patch.origin_px) / patch.shrink
+    return crop(patch.pixels, CropFrame(center, frame.side_px / patch.shrink, frame.roll_rad))
 
 
 @dataclass(frozen=True)

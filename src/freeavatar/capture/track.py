@@ -15,7 +15,7 @@ from freeavatar.capture.align import CropFrame, frame_from_pose
 from freeavatar.capture.detect import Detection, FaceDetector
 from freeavatar.capture.headpose import HeadPose, fit_detection, fit_mesh
 from freeavatar.capture.landmarks import FaceMesh, Region, region_from_detection, region_from_mesh
-from freeavatar.capture.steady import Placed, Steadier, SteadyConfig, crop_patch, cut_patch
+from freeavatar.capture.steady import Placed, Steadier, SteadyConfig, crop_patch, patch_around
 from freeavatar.capture.video import Frame
 from freeavatar.errors import NoFaceFound
 
@@ -92,7 +92,7 @@ def track_actor(
         sighting = follower.look(frame)
         seen[frame.index] = sighting
         place = None if sighting is None else sighting.frame
-        patch = None if sighting is None else cut_patch(frame.rgb, sighting.frame)
+        patch = None if sighting is None else patch_around(frame.rgb, sighting.frame)
         placed = Placed(frame.index, frame.time_s, place, patch, follower.shot)
         for ready, steady in steadier.push(placed):
             yield _tracked(ready, steady, seen.pop(ready.index))

@@ -231,7 +231,8 @@ def build_face_set(
             progress(done, len(jobs))
     outcome: Counter[str] = Counter({"copy": num_copies})
     for job in jobs:
-        outcome.update(json.loads((job.folder / "outcome.json").read_text()))
+        finished = job.folder if job.folder.is_dir() else job.empty
+        outcome.update(json.loads((finished / "outcome.json").read_text()))
     _write_json(out / "index.json", recipe | {"outcome": dict(outcome)})
     return outcome
 
@@ -243,10 +244,15 @@ class _Job:
     splits: dict[str, str]
     config: FaceSetConfig
 
+    @property
+    def empty(self) -> Path:
+        """Stands for a finished part of which no face was kept."""
+        return self.folder.with_name(self.folder.name.replace("part", "empty"))
+
 
 def _build_part(job: _Job) -> None:
     """One part, written beside its place and renamed when complete."""
-    if job.folder.is_dir():
+    if job.folder.is_dir() or job.empty.is_dir():
         return
     cv2.setNumThreads(1)
     reader = FaceReader(job.config.limits)
@@ -266,11 +272,12 @@ def _build_part(job: _Job) -> None:
     unfinished = job.folder.with_name(f".{job.folder.name}.{os.getpid()}")
     unfinished.mkdir(parents=True)
     try:
-        np.save(unfinished / "crops.npy", np.array(crops, np.uint8).reshape(-1, 144, 144, 3))
-        columns = {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
-        np.savez(unfinished / "truth.npz", **columns)  # type: ignore[arg-type]
+        if rows:
+            columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            np.save(unfinished / "crops.npy", np.stack(crops))
+            np.savez(unfinished / "truth.npz", **columns)  # type: ignore[arg-type]
         _write_json(unfinished / "outcome.json", dict(outcome))
-        unfinished.rename(job.folder)
+        unfinished.rename(job.folder if rows else job.empty)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
