@@ -76,6 +76,9 @@ format: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+manual: $(VENV)/.installed-dev
+	@$(python) recipes/write_manual.py
+
 bench: $(VENV)/.installed-dev
 	@$(MAKE) --no-print-directory -C benchmarks PYTHON="$(abspath $(python))"
 
