@@ -20,7 +20,7 @@ from chart import write_chart
 from freeavatar.animation import AnimationClip
 from scores import Judged, Scores, judge
 from tables import quality_markdown, quality_record
-from trackers import Mediapipe, peer_model, track_ours, track_stand_in
+from trackers import Mediapipe, one_line_errors, peer_model, track_ours, track_stand_in
 from truth import Options as TruthOptions
 from truth import TruthClip, draw_clips
 
@@ -81,6 +81,7 @@ def _judged(clips: Sequence[TruthClip], curves: Sequence[AnimationClip]) -> list
 if __name__ == "__main__":
     cv2.setNumThreads(1)
     chosen = tyro.cli(Options)
-    compare(chosen)
+    with one_line_errors():
+        compare(chosen)
     print((chosen.out / "quality.md").read_text())
     print(f"files: {chosen.out}")

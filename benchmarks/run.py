@@ -18,6 +18,7 @@ from quality import Options as QualityOptions
 from quality import compare
 from speed import Options as SpeedOptions
 from speed import compare_speed
+from trackers import one_line_errors
 
 
 @dataclass(frozen=True)
@@ -65,4 +66,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    with one_line_errors():
+        main(tyro.cli(Options))

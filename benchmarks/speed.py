@@ -25,7 +25,7 @@ import tyro
 from freeavatar.capture.video import open_video
 from freeavatar.capture.video_writer import VideoWriter
 from tables import table
-from trackers import ONE_THREAD, Mediapipe, TrackerFailed, peer_model
+from trackers import ONE_THREAD, Mediapipe, TrackerFailed, one_line_errors, peer_model
 
 WIDTH, HEIGHT = 1280, 720
 OURS_SCRIPT = Path(__file__).with_name("ours_timed.py")
@@ -160,5 +160,6 @@ def _fit(rgb: cv2.typing.MatLike) -> cv2.typing.MatLike:
 
 if __name__ == "__main__":
     chosen = tyro.cli(Options)
-    compare_speed(chosen)
+    with one_line_errors():
+        compare_speed(chosen)
     print((chosen.out / "speed.md").read_text())

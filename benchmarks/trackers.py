@@ -1,18 +1,21 @@
-"""The trackers under test, each as a function from videos to curves; all run in other processes."""
+"""The trackers under test: videos in, curves out. Each runs as a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 
 from freeavatar.animation import AnimationClip
 from freeavatar.capture.headpose import head_from_rotation
+from freeavatar.errors import FreeAvatarError
 from freeavatar.export.livelink import read_livelink
 from freeavatar.rig import ARKIT
 
@@ -20,11 +23,18 @@ HERE = Path(__file__).resolve().parent
 MEDIAPIPE_SCRIPT = HERE / "peers" / "mediapipe_curves.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
-Track = Callable[[Sequence[Path]], list[AnimationClip]]
-
 
 class TrackerFailed(RuntimeError):
     """A tracker's process ended with an error; the message holds its last words."""
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """What the user can fix ends the program with its sentence and no traceback."""
+    try:
+        yield
+    except (TrackerFailed, FreeAvatarError) as error:
+        raise SystemExit(f"benchmark: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -84,18 +94,17 @@ def freeavatar_command() -> list[str]:
     return [sys.executable, "-m", "freeavatar.cli.main"]
 
 
-def run_quietly(command: Sequence[str], environment: dict[str, str] | None = None) -> str:
-    """Run to the end with one thread; the value is what it printed."""
+def run_quietly(command: Sequence[str]) -> None:
+    """Run to the end with one thread; TrackerFailed repeats its last words."""
     done = subprocess.run(
         command,
-        env={**os.environ, **ONE_THREAD, **(environment or {})},
+        env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
     )
     if done.returncode:
         last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-4:])
-        raise TrackerFailed(f"{Path(command[0]).name} {command[1]} failed: {last}")
-    return done.stdout
+        raise TrackerFailed(last)
 
 
 def _answer(folder: Path, video: Path) -> Path:
@@ -121,8 +130,6 @@ def _read_mediapipe(path: Path, video: Path) -> AnimationClip:
 
 
 def _frame_times(video: Path, num_frames: int) -> np.ndarray:
-    import av
-
     with av.open(str(video)) as container:
         rate = container.streams.video[0].average_rate or 30
     return np.arange(num_frames) / float(rate)
