@@ -121,7 +121,7 @@ def _timed(command: Sequence[str], core: int) -> Timing:
     )
     whole_s = time.perf_counter() - started_s
     if done.returncode:
-        raise TrackerFailed(f"{command[1]} failed: {done.stderr.strip()[-400:]}")
+        raise TrackerFailed(done.stderr.strip().splitlines()[-1])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     answer = json.loads(done.stdout.strip().splitlines()[-1])
