@@ -34,7 +34,9 @@ class PreparedAvatar:
     shadow_cutoffs: Float32[np.ndarray, "material"]
     blended: Int[np.ndarray, "blended"]
     """Triangles whose material may be see-through."""
-    everything: Int[np.ndarray, "triangle"]
+    solid: Int[np.ndarray, "solid"]
+    tested: Int[np.ndarray, "tested"]
+    """Triangles whose texture may have holes; all others are solid."""
     casting: Int[np.ndarray, "casting"]
     """Triangles that throw shadows: not what lies inside the head."""
     near_face: Int[np.ndarray, "near"]
@@ -83,7 +85,8 @@ def prepare(avatar: Avatar | Sequence[Surface]) -> PreparedAvatar:
         cutoffs=cutoffs.astype(np.float32),
         shadow_cutoffs=shadow_cutoffs.astype(np.float32),
         blended=np.flatnonzero(see_through[triangle_material]),
-        everything=np.arange(len(triangles)),
+        solid=np.flatnonzero(cutoffs[triangle_material] < 0),
+        tested=np.flatnonzero(cutoffs[triangle_material] >= 0),
         casting=np.flatnonzero(casts[triangle_material]),
         near_face=_near_face(avatar, surfaces),
     )

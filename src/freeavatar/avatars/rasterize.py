@@ -140,6 +140,31 @@ def sample_box(ax, ay, bx, by, cx, cy, width, height):  # type: ignore[no-untype
     return left, right, top, bottom
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
+def row_ends(edge, step, first, last):  # type: ignore[no-untyped-def]
+    """Narrow a row to where edge + x * step may be 0 or more; a sample too many does no harm."""
+    if step > 0:
+        first = max(first, np.int64(-edge / step) - 1)
+    elif step < 0:
+        last = min(last, np.int64(edge / -step) + 1)
+    elif edge < 0:
+        last = first - 1
+    return first, last
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=True, inline="always")
+def _alpha_at(inverse_w, attributes, texels, levels, m, a, b, c, edge_a, edge_b, edge_c):  # type: ignore[no-untyped-def]
+    """Texture alpha at a sample with these edge values."""
+    share_a = np.float32(edge_a) * inverse_w[a]
+    share_b = np.float32(edge_b) * inverse_w[b]
+    share_c = np.float32(edge_c) * inverse_w[c]
+    total = max(share_a + share_b + share_c, np.float32(1e-20))
+    u = share_a * attributes[a, UV] + share_b * attributes[b, UV] + share_c * attributes[c, UV]
+    v = share_a * attributes[a, UV + 1] + share_b * attributes[b, UV + 1]
+    v += share_c * attributes[c, UV + 1]
+    return sample_alpha(texels, levels, m, u / total, v / total)
+
+
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
 def draw_ids(projection, mesh, chosen, both_sides, cutoffs, textures, alphas, ids, depths):  # type: ignore[no-untyped-def]
     """Write the nearest triangle and its nearness to every sample.
@@ -187,29 +212,41 @@ def draw_ids(projection, mesh, chosen, both_sides, cutoffs, textures, alphas, id
         scale = np.float32(1.0) / np.float32(area)
         near_a, near_b, near_c = nearness[a] * scale, nearness[b] * scale, nearness[c] * scale
         for y in range(top, bottom + 1):
-            edge_a, edge_b, edge_c = row_a, row_b, row_c
-            for x in range(left, right + 1):
+            first, last = 0, right - left
+            if last >= 8:  # solving for the row's ends costs as much as a few samples
+                first, last = row_ends(row_a, step_ax, first, last)
+                first, last = row_ends(row_b, step_bx, first, last)
+                first, last = row_ends(row_c, step_cx, first, last)
+            edge_a = row_a + first * step_ax
+            edge_b = row_b + first * step_bx
+            edge_c = row_c + first * step_cx
+            for x in range(left + first, left + last + 1):
                 if (edge_a | edge_b | edge_c) >= 0:
                     near = (
                         np.float32(edge_a) * near_a
                         + np.float32(edge_b) * near_b
                         + np.float32(edge_c) * near_c
                     )
-                    if near > depths[y, x]:
-                        seen = True
-                        if cutoff >= 0:
-                            share_a = np.float32(edge_a) * inverse_w[a]
-                            share_b = np.float32(edge_b) * inverse_w[b]
-                            share_c = np.float32(edge_c) * inverse_w[c]
-                            total = max(share_a + share_b + share_c, np.float32(1e-20))
-                            u = share_a * attributes[a, UV] + share_b * attributes[b, UV]
-                            v = share_a * attributes[a, UV + 1] + share_b * attributes[b, UV + 1]
-                            u = (u + share_c * attributes[c, UV]) / total
-                            v = (v + share_c * attributes[c, UV + 1]) / total
-                            seen = alphas[m] * sample_alpha(texels, levels, m, u, v) >= cutoff
-                        if seen:
-                            depths[y, x] = near
-                            ids[y, x] = t
+                    if near > depths[y, x] and (
+                        cutoff < 0
+                        or alphas[m]
+                        * _alpha_at(
+                            inverse_w,
+                            attributes,
+                            texels,
+                            levels,
+                            m,
+                            a,
+                            b,
+                            c,
+                            edge_a,
+                            edge_b,
+                            edge_c,
+                        )
+                        >= cutoff
+                    ):
+                        depths[y, x] = near
+                        ids[y, x] = t
                 edge_a += step_ax
                 edge_b += step_bx
                 edge_c += step_cx

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 
 from freeavatar.avatars import rasterize, shading
 from freeavatar.avatars.avatar import FaceFrame
@@ -83,7 +83,7 @@ class Picture:
 
 def render(
     prepared: PreparedAvatar,
-    posed_vertices: Sequence[Float[np.ndarray, "vertex 3"]],
+    posed_vertices: Sequence[Float[np.ndarray, "_ 3"]],
     camera: Camera,
     lights: Lights | None = None,
     width: int = 512,
@@ -109,7 +109,7 @@ def render(
     rasterize.draw_ids(
         projection,
         mesh,
-        prepared.everything,
+        _drawing_order(prepared, projection),
         prepared.both_sides,
         prepared.cutoffs,
         prepared.textures,
@@ -147,6 +147,14 @@ def render(
         alpha,
     )
     return Picture(rgb, alpha)
+
+
+def _drawing_order(
+    prepared: PreparedAvatar, projection: rasterize.Projection
+) -> Int[np.ndarray, "triangle"]:
+    """Solid surfaces, then those with holes, nearest first: hidden holes are never looked up."""
+    nearness = projection.nearness[prepared.triangles[prepared.tested]].sum(1)
+    return np.concatenate([prepared.solid, prepared.tested[np.argsort(-nearness, kind="stable")]])
 
 
 _buffers = threading.local()

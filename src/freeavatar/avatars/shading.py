@@ -57,6 +57,7 @@ _KIND_TABLE = np.array(
     ],
     np.float32,
 )
+_WRAP_SCALE = 1.0 / (1.0 + _KIND_TABLE[:, _WRAP : _WRAP + 3])
 
 
 class Looks(NamedTuple):
@@ -205,8 +206,8 @@ def light(table, matrix, depths, offset, kind, at, from_behind, out):  # type: i
                 depths, matrix, at[0] + nx * offset, at[1] + ny * offset, at[2] + nz * offset
             )
         for k in range(3):
-            wrap = _KIND_TABLE[kind, _WRAP + k]
-            out[k] += table[row + 1, k] * arriving * max((facing + wrap) / (one + wrap), zero)
+            wrapped = (facing + _KIND_TABLE[kind, _WRAP + k]) * _WRAP_SCALE[kind, k]
+            out[k] += table[row + 1, k] * arriving * max(wrapped, zero)
         if facing <= zero or gloss <= zero or arriving <= zero:
             continue
         hx, hy, hz = dx + vx, dy + vy, dz + vz
@@ -384,14 +385,14 @@ def resolve(pixels, samples, exposure, background, rgb, alpha):  # type: ignore[
                 total = np.float32(0.0)
                 for j in range(samples):
                     for i in range(samples):
-                        value = pixels[y * samples + j, x * samples + i, k] * exposure
-                        if value > np.float32(0.7):
-                            value = one - np.float32(0.09) / (value - np.float32(0.4))
-                        total += value
-                total *= share
+                        total += pixels[y * samples + j, x * samples + i, k]
+                value = total * share * exposure / covered
+                if value > np.float32(0.7):
+                    value = one - np.float32(0.09) / (value - np.float32(0.4))
+                value *= covered
                 if covered < one:
-                    total += _LINEAR_FROM_BYTE[background[y, x, k]] * (one - covered)
-                total = min(max(total, np.float32(0.0)), one)
+                    value += _LINEAR_FROM_BYTE[background[y, x, k]] * (one - covered)
+                value = min(max(value, np.float32(0.0)), one)
                 rgb[y, x, k] = _SRGB[
-                    np.int64(np.sqrt(total) * np.float32(4095.0) + np.float32(0.5))
+                    np.int64(np.sqrt(value) * np.float32(4095.0) + np.float32(0.5))
                 ]
