@@ -135,6 +135,7 @@ def stand_in_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of the shipped weights: features are coarse pixels, controls are sums of them."""
     from freeavatar.animator.runtime import Animator
     from freeavatar.avatars.avatar import Avatar
+    from freeavatar.errors import AvatarError
     from freeavatar.expression.runtime import ExpressionEncoder, Expressions
     from freeavatar.rig import RigSpec
 
@@ -153,6 +154,10 @@ def stand_in_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def controls(self, features: np.ndarray, avatar: Avatar | RigSpec) -> np.ndarray:
             rig = avatar.rig if isinstance(avatar, Avatar) else avatar
+            if isinstance(avatar, Avatar) and avatar.arkit_to_rig is None:
+                raise AvatarError(f"The controls of {avatar.name!r} have unknown names.")
+            if len(features) == 0:
+                return np.zeros((0, len(rig)), np.float32)
             weights = np.random.default_rng(0).normal(size=(features.shape[1], len(rig)))
             shares = 1 / (1 + np.exp(-features @ weights))
             return rig.clamp(rig.minimum + shares * (rig.maximum - rig.minimum))

@@ -238,6 +238,22 @@ def test_a_glb_without_morph_targets(animate, take, tmp_path):
     assert animate(take, "--avatar", tmp_path / "stone.glb").refused("stone.glb", "morph")
 
 
+def test_an_avatar_whose_controls_mean_nothing_to_us_is_refused_before_any_work(
+    animate, take, tmp_path, toy_avatar_file, monkeypatch
+):
+    from freeavatar import pipeline
+
+    data = toy_avatar_file.read_bytes()
+    for name in (b"eyeBlinkLeft", b"eyeBlinkRight", b"mouthSmileLeft", b"mouthSmileRight"):
+        data = data.replace(name, b"Q" * len(name))
+    for number, name in enumerate((b"mouthPucker", b"jawOpen")):
+        data = data.replace(name, b"%d" % number * len(name))
+    strange = tmp_path / "strange.glb"
+    strange.write_bytes(data)
+    monkeypatch.setattr(pipeline, "open_video", None)
+    assert animate(take, "--avatar", strange).refused("strange", "unknown names")
+
+
 @pytest.mark.parametrize("kept", [0, 10, 200, -300])
 def test_a_corrupt_glb(animate, take, tmp_path, toy_avatar_file, kept):
     (tmp_path / "head.glb").write_bytes(toy_avatar_file.read_bytes()[:kept])

@@ -59,6 +59,11 @@ class Models:
         """The weights that ship with the package."""
         return Models(ExpressionEncoder.load(), Animator.load())
 
+    def check(self, avatars: Sequence[Avatar]) -> None:
+        """AvatarError for a rig that cannot be driven, before any work: no frame, no cost."""
+        for avatar in avatars:
+            self.animator.controls(np.zeros((0, 1), np.float32), avatar)
+
 
 @dataclass(frozen=True)
 class FinishedTake:
@@ -86,6 +91,7 @@ def animate(
     names = [avatar.name for avatar in avatars]
     refuse_existing(planned_files(folder, formats, names), options.overwrite)
     models, clock = models or Models.load(), Clock()
+    models.check(avatars)
 
     with finished_folder(folder) as working:
         video = open_video(source)

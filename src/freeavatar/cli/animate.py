@@ -74,7 +74,10 @@ class Command:
         names = [avatar.name for avatar in avatars]
         terminal = Terminal()
         jobs = self._jobs(terminal, lambda folder: planned_files(folder, formats, names))
+        if not jobs:
+            return terminal.close()
         models = Models.load()
+        models.check(avatars)
         for source, folder in jobs:
             started_s = time.perf_counter()
             try:
