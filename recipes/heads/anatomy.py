@@ -120,7 +120,7 @@ class Anatomy:
 
     @cached_property
     def lashes(self) -> Part:
-        """Lash strips of both eyes; U along the lid, V from root (1) to tip (0)."""
+        """Lash strips; U along the lid, V from root (0.5) to tip (0 above, 1 below)."""
         sources, triangles, uvs = [], [], []
         offset = 0
         for side, eye in (("l", LEFT_EYE), ("r", RIGHT_EYE)):
@@ -142,7 +142,7 @@ class Anatomy:
         near = np.array([distance[np.abs(along - a) < 0.12].min() for a in along])
         far = np.array([distance[np.abs(along - a) < 0.12].max() for a in along])
         tip = np.clip((distance - near) / np.maximum(far - near, 1e-6), 0.0, 1.0)
-        row = 0.5 + 0.5 * (1.0 - tip) if below else 0.5 * (1.0 - tip)
+        row = 0.5 + 0.5 * tip if below else 0.5 - 0.5 * tip
         return np.stack([along, row], axis=1)
 
     def _wrapped(self, quads: np.ndarray) -> Part:

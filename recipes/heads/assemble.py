@@ -47,8 +47,8 @@ class Person:
 @dataclass(frozen=True)
 class BuildConfig:
     texture_size: int = 1024
-    tolerance: float = 8e-5
-    """Displacements below this many metres are dropped from the file: nobody sees 0.08 mm."""
+    tolerance: float = 1e-4
+    """Displacements below this many metres are dropped from the file: nobody sees 0.1 mm."""
 
 
 def build(data: AnnyData, person: Person, path: Path, config: BuildConfig) -> int:
@@ -61,10 +61,12 @@ def build(data: AnnyData, person: Person, path: Path, config: BuildConfig) -> in
     beard_shell = beard(anatomy, shape, person.look, canvas)
     face = head.face(paint.skin(canvas, person.look), beard_shell)
     still = [head.still(s) for s in hair(anatomy, shape, person.look)]
-    still += [head.still(s) for s in extra_surfaces(anatomy, shape, person.look)]
+    grown = [head.still(s) for s in extra_surfaces(anatomy, shape, person.look)]
     children = [GltfNode("Face", mesh=face), *head.eyes()]
     if still:
         children.append(GltfNode("Hair", mesh=GltfMesh("Hair", tuple(still))))
+    if grown:
+        children.append(GltfNode("Horns", mesh=GltfMesh("Horns", tuple(grown))))
     neck = tuple(float(x) for x in shape.neck)
     turning = GltfNode("Head", (neck[0], neck[1], neck[2]), children=tuple(children))
     bust = GltfNode("Bust", mesh=GltfMesh("Bust", (head.shirt(),)))

@@ -65,7 +65,7 @@ BRUNO = Person(
         blush_amount=0.25,
         lips=(0.64, 0.38, 0.34),
         lip_amount=0.6,
-        hair=(0.10, 0.075, 0.06),
+        hair=(0.15, 0.11, 0.09),
         hair_style="short",
         hairline=0.06,
         brows=(0.09, 0.065, 0.05),
@@ -100,7 +100,7 @@ CHEN = Person(
         blush_amount=0.2,
         lips=(0.72, 0.45, 0.40),
         lip_amount=0.6,
-        hair=(0.07, 0.06, 0.065),
+        hair=(0.11, 0.095, 0.095),
         hair_style="swept",
         brows=(0.07, 0.055, 0.05),
         brow_width=0.95,
@@ -133,7 +133,7 @@ DARA = Person(
         blush_amount=0.25,
         lips=(0.46, 0.18, 0.19),
         lip_amount=0.75,
-        hair=(0.09, 0.06, 0.05),
+        hair=(0.17, 0.115, 0.09),
         hair_style="curly",
         brows=(0.06, 0.04, 0.035),
         brow_width=0.85,
@@ -181,9 +181,9 @@ FINN = Person(
     "finn",
     Identity(
         0.0,
-        0.36,
+        0.3,
         {"caucasian": 1.0},
-        targets={"eyes/*-eye-scale-incr": 0.25, "head/head-round": 0.3},
+        targets={"eyes/*-eye-scale-incr": 0.4, "head/head-round": 0.5, "nose/nose-point-up": 0.3},
     ),
     Look(
         skin=(0.96, 0.82, 0.74),
@@ -197,32 +197,33 @@ FINN = Person(
         brow_width=0.7,
         iris=(0.36, 0.50, 0.62),
         lash_amount=0.7,
-        freckles=0.75,
+        freckles=0.55,
         shirt=(0.16, 0.45, 0.25),
         seed=16,
     ),
 )
 
-MOMO = Person(
-    "momo",
+BIBI = Person(
+    "bibi",
     Identity(
         1.0,
-        0.45,
+        0.42,
         {"caucasian": 0.6, "asian": 0.4},
         weight=0.45,
         targets={
             "head/head-round": 0.6,
-            "head/head-scale-horiz-incr": 0.4,
-            "eyes/*-eye-scale-incr": 0.4,
-            "nose/nose-scale-vert-decr": 0.6,
-            "nose/nose-scale-horiz-decr": 0.5,
-            "nose/nose-point-up": 0.6,
-            "nose/nose-volume-decr": 0.5,
-            "chin/chin-triangle": 0.4,
+            "head/head-scale-horiz-incr": 0.5,
+            "eyes/*-eye-trans-out": 0.8,
+            "eyes/*-eye-scale-incr": 0.8,
+            "eyes/*-eye-height2-incr": 0.5,
+            "nose/nose-scale-vert-decr": 0.3,
+            "nose/nose-point-up": 0.5,
+            "nose/nose-volume-decr": 0.3,
+            "chin/chin-triangle": 0.3,
             "neck/neck-scale-horiz-decr": 0.6,
             "neck/neck-scale-depth-decr": 0.4,
         },
-        eye_size=1.55,
+        eye_size=1.36,
     ),
     Look(
         skin=(1.0, 0.82, 0.70),
@@ -233,8 +234,7 @@ MOMO = Person(
         hair=(0.20, 0.36, 0.82),
         hair_style="bob",
         brows=(0.13, 0.20, 0.50),
-        brow_width=1.3,
-        brow_height=0.03,
+        brow_width=1.1,
         iris=(0.16, 0.62, 0.66),
         iris_size=1.25,
         sclera=(0.98, 0.98, 0.98),
@@ -254,8 +254,8 @@ MOMO = Person(
     },
 )
 
-GRIX = Person(
-    "grix",
+BASIL = Person(
+    "basil",
     Identity(
         0.1,
         0.8,
@@ -300,4 +300,4 @@ GRIX = Person(
     ),
 )
 
-CAST: tuple[Person, ...] = (ADA, BRUNO, CHEN, DARA, ELSA, FINN, MOMO, GRIX)
+CAST: tuple[Person, ...] = (ADA, BASIL, BIBI, BRUNO, CHEN, DARA, ELSA, FINN)

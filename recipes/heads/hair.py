@@ -17,6 +17,7 @@ from heads.paint import beard_mask, hairline_height
 from heads.shape import METRES, Shape
 
 COLUMNS, ROWS = 72, 26
+CROWN_ARC = 1.4 * np.pi / 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Style:
     bump: float = 0.0
     bump_grain: int = 10
     """Bumps around the head."""
+    frizz: float = 0.0
+    """Unevenness from vertex to vertex."""
     fall_to: float | None = None
     """Height to which hair falls at the sides and behind; None ends it at the hairline."""
     fall_from_deg: float = 66.0
@@ -46,10 +49,10 @@ class Style:
 STYLES = {
     "buzz": Style(0.03, 0.025, 0.012, fringe=0.05),
     "short": Style(0.16, 0.09, 0.02, bump=0.025, fringe=0.08),
-    "swept": Style(0.20, 0.08, 0.02, bump=0.02, sweep=0.16, fringe=0.06),
-    "bob": Style(0.15, 0.17, 0.20, fall_to=6.25, fringe_to=7.58, fringe=0.05),
+    "swept": Style(0.20, 0.08, 0.02, bump=0.02, sweep=0.12, fringe=0.06),
+    "bob": Style(0.15, 0.17, 0.20, fall_to=6.25, fringe_to=7.66, fringe=0.05),
     "long": Style(0.14, 0.15, 0.16, fall_to=5.62, wave=0.05, fringe=0.12, fall_from_deg=60.0),
-    "curly": Style(0.42, 0.34, 0.16, bump=0.075, bump_grain=22, fringe=0.12),
+    "curly": Style(0.40, 0.32, 0.12, bump=0.035, bump_grain=20, frizz=0.045, fringe=0.10),
     "bun": Style(0.06, 0.05, 0.018, fringe=0.05),
     "mohawk": Style(0.03, 0.02, 0.012, fringe=0.05),
 }
@@ -136,18 +139,20 @@ def skull(anatomy: Anatomy, shape: Shape, turn_deg: np.ndarray, height: np.ndarr
     turn = np.degrees(np.arctan2(rest[:, 0], rest[:, 2] - 0.25))
     normals = vertex_normals(shape.vertices, anatomy.skin.source[anatomy.skin.triangles])
     values = np.concatenate([shape.vertices[source], normals[source]], axis=1)
-    # The plane of (angle, height) is stitched at the back by copies on both sides.
-    key = np.stack([np.radians(turn), _arc(rest)], axis=1)
-    keys = np.concatenate([key + np.array([shift, 0]) for shift in (-2 * np.pi, 0, 2 * np.pi)])
-    values = np.concatenate([values] * 3)
-    near = (keys[:, 0] > -4.2) & (keys[:, 0] < 4.2)
-    query = np.stack([np.radians(turn_deg), height], axis=-1)
-    found = LinearNDInterpolator(keys[near], values[near])(query)
+    known = _unrolled(np.radians(turn), _arc(rest))
+    query = _unrolled(np.radians(turn_deg), height)
+    found = LinearNDInterpolator(known, values)(query)
     lost = np.isnan(found).any(axis=-1)
     if lost.any():
-        found[lost] = NearestNDInterpolator(keys[near], values[near])(query[lost])
+        found[lost] = NearestNDInterpolator(known, values)(query[lost])
     normal = found[..., 3:]
     return found[..., :3], normal / np.linalg.norm(normal, axis=-1, keepdims=True)
+
+
+def _unrolled(turn_rad: np.ndarray, arc: np.ndarray) -> np.ndarray:
+    """The skull as a flat map around its crown, which has neither pole nor seam."""
+    away = CROWN_ARC - arc
+    return np.stack([away * np.sin(turn_rad), away * np.cos(turn_rad)], axis=-1)
 
 
 def _arc(points: np.ndarray) -> np.ndarray:
@@ -177,46 +182,63 @@ def arc_of_height(anatomy: Anatomy, turn_deg: np.ndarray, height: np.ndarray) ->
 def _helmet(
     anatomy: Anatomy, shape: Shape, look: Look, style: Style, share: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(look.seed + 7)
     turn = np.linspace(-180.0, 180.0, COLUMNS + 1)
     front = np.clip(1.0 - np.abs(turn) / 80.0, 0.0, 1.0)
     line = hairline_height(turn) + look.hairline * front
     end = line.copy()
-    falls = np.abs(turn) >= style.fall_from_deg
     if style.fall_to is not None:
-        end = np.where(falls, np.minimum(line, style.fall_to), line)
+        falls = smoothstep(style.fall_from_deg - 8, style.fall_from_deg + 16, np.abs(turn))
+        end = line + falls * np.minimum(style.fall_to - line, 0.0)
     if style.fringe_to is not None:
         end = np.where(np.abs(turn) < 48, style.fringe_to, end)
-    top = 1.4 * np.pi / 2 * 0.985
     bottom = arc_of_height(anatomy, turn, end - 0.04)
     s = np.linspace(0.0, 1.0, ROWS)[:, None]
-    arc = top + s * (bottom - top)
+    arc = CROWN_ARC * 0.99 + s * (bottom - CROWN_ARC * 0.99)
     points, normals = skull(anatomy, shape, np.broadcast_to(turn, arc.shape), arc)
     above = np.clip((arc - arc_of_height(anatomy, turn, line)) / 0.55, 0.0, 1.0)
     ended = np.clip((arc - bottom) / 0.35, 0.0, 1.0)
+    thick = _thickness(style, turn, arc, np.minimum(above, ended), s)
+    rng = np.random.default_rng(look.seed + 7)
+    bumps = style.bump * _around(rng, 8, style.bump_grain) + style.frizz * _around(rng, 22, 64)
+    bumps *= smoothstep(0.0, 0.25, s) * smoothstep(0.0, 0.5, ended)
+    thick = np.maximum(thick + bumps, 0.012) * share
+    vertices = points + normals * (thick * METRES)[..., None]
+    vertices = _fall(vertices, points, arc, style, turn)
+    uvs = np.stack(np.broadcast_arrays((turn + 180.0) / 360.0, s), axis=-1)
+    return vertices.reshape(-1, 3), uvs.reshape(-1, 2)
+
+
+def _thickness(
+    style: Style, turn: np.ndarray, arc: np.ndarray, inside: np.ndarray, s: np.ndarray
+) -> np.ndarray:
+    """Height of the hair over the skull; `inside` is 0 at its edge and 1 well within."""
     thick = style.side + (style.top - style.side) * smoothstep(0.5, 1.6, arc)
-    thick = style.end + (thick - style.end) * np.minimum(above, ended) ** 0.6
-    thick += style.sweep * smoothstep(0.2, 0.9, 1 - np.abs(turn) / 60) * smoothstep(0.0, 0.5, above)
+    # Combed back over the forehead, hanging loose where it falls.
+    loose = np.abs(turn) >= (0.0 if style.fringe_to is not None else style.fall_from_deg - 8)
+    thin = np.where(loose, style.end, np.minimum(style.end, 0.02))
+    thick = thin + (thick - thin) * inside**0.6
+    crest = smoothstep(0.0, 0.8, 1 - np.abs(turn) / 95) * smoothstep(0.0, 0.35, s)
+    thick = thick + style.sweep * crest * smoothstep(0.0, 0.8, inside)
     if style.fall_to is not None:
         over_ear = np.exp(-(((np.abs(turn) - 90) / 20) ** 2) - ((arc - 0.15) / 0.4) ** 2)
-        thick += 0.15 * over_ear
-    lumps = cv2.resize(
-        rng.standard_normal((8, style.bump_grain)).astype(np.float32),
+        thick = thick + 0.09 * over_ear
+    return thick
+
+
+def _around(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
+    """Smooth noise over the helmet that closes behind."""
+    noise = cv2.resize(
+        rng.standard_normal((rows, columns)).astype(np.float32),
         (COLUMNS + 1, ROWS),
         interpolation=cv2.INTER_CUBIC,
     )
-    lumps[:, -1] = lumps[:, 0]
-    thick = np.maximum(thick + style.bump * lumps * smoothstep(0.0, 0.5, ended), 0.012)
-    vertices = points + normals * (thick * share * METRES)[..., None]
-    vertices = _fall(vertices, points, thick * share, arc, style, turn)
-    uvs = np.stack(np.broadcast_arrays((turn + 180.0) / 360.0, s), axis=-1)
-    return vertices.reshape(-1, 3), uvs.reshape(-1, 2)
+    noise[:, -1] = noise[:, 0]
+    return noise
 
 
 def _fall(
     vertices: np.ndarray,
     points: np.ndarray,
-    thick: np.ndarray,
     arc: np.ndarray,
     style: Style,
     turn: np.ndarray,
@@ -275,10 +297,15 @@ def _strands(look: Look, style: Style, layer: int) -> np.ndarray:
     v = (np.arange(height)[:, None] + 0.5) / height
     curl = look.hair_style == "curly"
     if curl:
-        picture[..., :3] *= (1 + 0.2 * _noise(rng, width, height, 7, 7))[..., None]
+        knots = np.sin(2.5 * _noise(rng, width, height, 5, 9)) + 0.5 * _noise(
+            rng, width, height, 2, 3
+        )
+        picture[..., :3] *= (1 + 0.45 * np.clip(knots, -1, 1.6))[..., None]
     picture[..., :3] *= (0.62 if layer == 0 else 1.0) * (1.0 - 0.18 * v[..., None])
     ragged = 0.5 + 0.5 * _noise(rng, width, height, 2.5, 60)
-    edge = 1.0 - style.fringe * (0.35 + 0.65 * np.clip(ragged, 0, 1.6))
+    turn = np.abs((np.arange(width) + 0.5) / width - 0.5) * 360.0
+    fringe = np.where(turn < style.fall_from_deg - 6, 0.55, 1.0) * style.fringe
+    edge = 1.0 - fringe * (0.35 + 0.65 * np.clip(ragged, 0, 1.6))
     picture[..., 3] = smoothstep(0.015, -0.015, v - edge)
     return picture
 
@@ -311,9 +338,9 @@ def _crest(anatomy: Anatomy, shape: Shape, look: Look) -> HairSurface:
     arc_front = arc_of_height(anatomy, np.zeros(1), np.array([7.95]))[0]
     arc_back = arc_of_height(anatomy, np.zeros(1), np.array([6.9]))[0]
     path = np.linspace(0, 1, num)
-    over = arc_front + path * (2 * 1.4 * np.pi / 2 - arc_front - arc_back)
-    behind = over > 1.4 * np.pi / 2
-    arc = np.where(behind, 1.4 * np.pi - over, over)
+    over = arc_front + path * (2 * CROWN_ARC - arc_front - arc_back)
+    behind = over > CROWN_ARC
+    arc = np.where(behind, 2 * CROWN_ARC - over, over)
     place, out = skull(anatomy, shape, np.where(behind, 180.0, 0.0), arc)
     height = 0.55 * np.sin(np.pi * (0.12 + 0.8 * path)) ** 0.7 * (0.85 + 0.15 * np.cos(path * 90))
     vertices, uvs = [], []

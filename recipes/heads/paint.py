@@ -73,8 +73,8 @@ def skin(canvas: Canvas, look: Look) -> np.ndarray:
     picture = _eye_surround(canvas, look, picture, tuple(dark))
     picture = _lips(canvas, look, picture, rng)
     if look.wrinkles > 0:
-        lines = canvas.strokes(_age_lines(), 2.0, 2.0)
-        picture = tint(picture, tuple(dark), 1.1 * look.wrinkles * lines)
+        lines = canvas.strokes(_age_lines(), 4.0, 3.0)
+        picture = tint(picture, tuple(dark), 0.62 * look.wrinkles * lines)
     if look.freckles > 0:
         picture = tint(picture, tuple(dark * 0.95), look.freckles * _freckles(canvas, rng))
     if look.stripes is not None:
@@ -110,7 +110,8 @@ def _eye_surround(canvas: Canvas, look: Look, picture: np.ndarray, dark: Colour)
 
 
 def _lips(canvas: Canvas, look: Look, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    shape = smoothstep(0.42, 0.68, canvas.lip)
+    # Folds below the lip share texels with it.
+    shape = smoothstep(0.42, 0.68, canvas.lip) * smoothstep(6.478, 6.505, canvas.points[..., 1])
     colour = np.array(look.lips, np.float32)
     picture = tint(picture, look.lips, look.lip_amount * shape)
     if not look.flat:
@@ -145,7 +146,7 @@ def _age_lines() -> list[np.ndarray]:
 
 def _freckles(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     layer = np.zeros((canvas.size, canvas.size), np.uint8)
-    places = rng.normal(0, 1, (260, 2)) * [0.26, 0.13] + [0.0, 6.98]
+    places = rng.normal(0, 1, (260, 2)) * [0.26, 0.09] + [0.0, 7.0]
     for column, row in canvas.texel_of(places):
         radius = rng.uniform(0.6, 2.3) * canvas.size / 1024
         centre = (int(column * 16), int(row * 16))
@@ -242,7 +243,7 @@ def eye(look: Look, size: int = 256) -> np.ndarray:
     angle = np.arctan2(py, px)
     picture = np.empty((size, size, 3), np.float32)
     picture[:] = look.sclera
-    picture = tint(picture, (0.80, 0.52, 0.48), 0.55 * smoothstep(38, 80, polar))
+    picture = tint(picture, (0.80, 0.52, 0.48), 0.5 * smoothstep(52, 95, polar))
     rim = 27.5 * look.iris_size
     iris = np.array(look.iris, np.float32)
     rays = sum(
@@ -282,6 +283,10 @@ def lashes(look: Look, size: int = 256) -> np.ndarray:
             tip = (int((root + lean) * 16), int((middle + sign * length) * 16))
             start = (int(root * 16), int((middle - sign * 2) * 16))
             cv2.line(alpha, start, tip, 235 if upper else 120, 2 if upper else 1, cv2.LINE_AA, 4)
+    rows = np.arange(size // 2)
+    upper, lower = (middle - rows) / middle / 0.75, (rows - middle) / middle / 0.42
+    fade = np.clip(1.15 - np.where(rows < middle, upper, lower), 0.0, 1.0) ** 0.6
+    alpha = (alpha * fade[:, None]).astype(np.uint8)
     edge = int(middle * 0.16)
     alpha[middle - edge : middle] = np.maximum(alpha[middle - edge : middle], 200)
     picture = np.zeros((*alpha.shape, 4), np.float32)
@@ -300,7 +305,8 @@ def teeth(look: Look, size: int = 256) -> np.ndarray:
     ivory = np.array([0.96, 0.94, 0.88], np.float32) * (1 - 0.08 * look.wrinkles)
     picture = np.empty((*u.shape, 3), np.float32)
     picture[:] = ivory
-    picture *= (1 - 0.6 * smoothstep(0.10, 0.34, away))[..., None]
+    # Molars are seen from inside, across the tongue: they belong to the dark of the mouth.
+    picture = tint(picture, (0.30, 0.13, 0.12), 0.92 * smoothstep(0.10, 0.27, away))
     picture = tint(picture, (0.45, 0.33, 0.26), 0.65 * np.exp(-((edge / 0.0035) ** 2)))
     gum_line = 0.36 + 0.10 * np.exp(-((edge / 0.014) ** 2))
     gum = smoothstep(gum_line + 0.03, gum_line - 0.03, v)

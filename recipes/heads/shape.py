@@ -28,6 +28,14 @@ JAW_OPEN_SCALE = 0.85
 """The raw unit opens the jaw 34 mm, further than ARKit's widest."""
 
 
+LID_FOLLOWS_GAZE = 1.7
+"""The raw units turn the ball 17 degrees at 1, ours 22, and upper lids go with a lowered gaze."""
+
+LIP_SEAL = 0.07
+"""Share of mouthClose in the face at rest: MakeHuman's lips are a hair apart, and teeth shine
+through."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """Everything that makes the shape of a person; targets as 'folder/name', '*' for both sides."""
@@ -79,7 +87,7 @@ def build_shape(data: AnnyData, identity: Identity) -> Shape:
             moved = moved + amount * data.target(name.replace("*", side))
     if identity.eye_size != 1.0:
         moved = _enlarge_eyes(moved, identity.eye_size)
-    moved = _seat_mouth(moved)
+    moved = _seat_mouth(moved) + LIP_SEAL * data.arkit_unit("mouthClose")
     neck = 0.55 * moved[JOINT_NECK].mean(axis=0) + 0.45 * moved[JOINT_HEAD].mean(axis=0)
     ground = neck * [1, 1, 0] - [0, 2.3, 0]
     frames = _frames(base, moved)
@@ -96,8 +104,10 @@ def build_shape(data: AnnyData, identity: Identity) -> Shape:
 def arkit_units(data: AnnyData, shape: Shape) -> np.ndarray:
     """The 52 ARKit units for this person, [52, vertex, 3] in metres."""
     raw = {name: data.arkit_unit(name).copy() for name in ARKIT_NAMES}
+    for side in ("Left", "Right"):
+        raw[f"eyeLookDown{side}"] *= LID_FOLLOWS_GAZE
     # Half of what seating and the open jaw took from the tongue's height, to pass over the lip.
-    raw["tongueOut"][TONGUE] += [0.0, 0.09, 0.07]
+    raw["tongueOut"][TONGUE] += [0.0, 0.125, 0.08]
     raw["jawOpen"] = lower_tongue(raw["jawOpen"] * JAW_OPEN_SCALE, data.base.vertices)
     return np.stack([shape.unit(raw[name]) for name in ARKIT_NAMES])
 
@@ -116,7 +126,7 @@ def lower_tongue(jaw: np.ndarray, rest: np.ndarray) -> np.ndarray:
     result = jaw.copy()
     forward = rest[TONGUE, 2]
     share = np.clip((forward - forward.min()) / np.ptp(forward), 0.0, 1.0)
-    result[TONGUE, 1] -= 0.085 * share**0.7
+    result[TONGUE, 1] -= 0.10 * share**0.7
     result[TONGUE, 2] -= 0.03 * share
     return result
 
@@ -124,9 +134,10 @@ def lower_tongue(jaw: np.ndarray, rest: np.ndarray) -> np.ndarray:
 def _seat_mouth(points: np.ndarray) -> np.ndarray:
     """Teeth and tongue a little back from the lips, so that none shows through a closed mouth."""
     result = points.copy()
-    result[UPPER_TEETH] += [0.0, 0.015, -0.045]
-    result[LOWER_TEETH] += [0.0, -0.03, -0.045]
-    result[TONGUE] += [0.0, -0.05, -0.06]
+    result[UPPER_TEETH] += [0.0, -0.035, -0.03]
+    result[LOWER_TEETH] += [0.0, -0.045, -0.05]
+    result[TONGUE] += [0.0, -0.08, -0.07]
+    result[TONGUE, 0] *= 0.85
     return result
 
 
@@ -139,14 +150,16 @@ def _eyeball(points: np.ndarray) -> Eyeball:
 
 
 def _enlarge_eyes(points: np.ndarray, factor: float) -> np.ndarray:
+    """Eyeballs and lids grow alike; the flesh between them and the nose is squeezed smoothly."""
     result = points.copy()
     for rows in (LEFT_EYE, RIGHT_EYE):
         centre = points[rows].mean(axis=0)
         radius = np.ptp(points[rows][:, 1]) / 2
         away = points - centre
-        distance = np.linalg.norm(away, axis=1) / radius
-        reach = np.clip((3.6 - distance) / 2.2, 0.0, 1.0)
-        reach = reach * reach * (3 - 2 * reach)
+        # Deeper than wide: the ball needs room behind the lids, the brow must stay where it is.
+        distance = np.linalg.norm(away / [1.0, 0.95, 1.4], axis=1) / radius
+        reach = np.clip((3.2 - distance) / 2.0, 0.0, 1.0)
+        reach = reach**3 * (10 - 15 * reach + 6 * reach**2)
         result += away * (reach * (factor - 1.0))[:, None]
     return result
 
