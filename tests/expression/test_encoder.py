@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -19,13 +20,24 @@ from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.expression.vit import ViTConfig
 from freeavatar.rig import ARKIT
 
-TINY = EncoderConfig(ViTConfig(patch_size=28, width=32, depth=1, num_heads=2), embedding_size=8)
+TINY = EncoderConfig(
+    ViTConfig(patch_size=28, width=32, depth=1, num_heads=2), embedding_size=8, num_features=32
+)
 
 
-def test_embeddings_have_unit_length() -> None:
-    embeddings, features = ExpressionNetwork(TINY)(torch.rand(3, 3, 112, 112))
+@pytest.mark.parametrize("pool", ["mean", "grid"])
+def test_embeddings_have_unit_length(pool: Literal["mean", "grid"]) -> None:
+    config = dataclasses.replace(TINY, pool=pool)
+    embeddings, features = ExpressionNetwork(config)(torch.rand(3, 3, 112, 112))
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
-    assert features.shape == (3, 32)
+    assert features.shape == (3, config.feature_size)
+
+
+def test_faces_do_not_start_as_one_direction() -> None:
+    """A triplet loss on collapsed embeddings stays at its margin (docs/experiments.md)."""
+    torch.manual_seed(0)
+    embeddings, _ = ExpressionNetwork(TINY)(torch.rand(16, 3, 112, 112))
+    assert float(torch.pdist(embeddings).mean().detach()) > 0.5
 
 
 def test_a_solvable_triplet_set_reaches_100_percent() -> None:

@@ -1,13 +1,14 @@
 """The expression foundation model: face crop -> unit vector in which distance means difference.
 
-PAPER.md section 1b: mean-pooled patch tokens -> LayerNorm -> linear -> L2 normalise. Ours keeps the
-two things the paper needs a second network for in one: left and right are told apart, because
-mirrored faces are trained as other expressions.
+PAPER.md section 1b: pooled patch tokens -> LayerNorm -> linear -> L2 normalise. One network does
+what the paper needs two for: left and right are told apart, because mirrored faces are trained as
+other expressions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -27,6 +28,36 @@ class EncoderConfig:
     trunk: ViTConfig = field(default_factory=ViTConfig)
     embedding_size: int = 32
     """The paper has 16 and a second network for asymmetry; one for both gets twice that."""
+    pool: Literal["mean", "grid"] = "grid"
+    """Mean over tokens (the paper), or a read-out that knows where on the face a token lies. Crops
+    are aligned, so an eyelid is always in the same token; a mean dilutes it with 48 others."""
+    token_size: int = 32
+    """Channels that each token brings to the grid read-out."""
+    num_features: int = 256
+    """Features of the grid read-out; a mean has the trunk's width."""
+
+    @property
+    def feature_size(self) -> int:
+        return self.trunk.width if self.pool == "mean" else self.num_features
+
+
+class GridPool(nn.Module):
+    """Tokens -> features, with weights of its own for every place on the face."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.narrow = nn.Linear(config.trunk.width, config.token_size)
+        self.gather = nn.Linear(config.trunk.grid**2 * config.token_size, config.num_features)
+
+    def forward(self, tokens: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch feature"]:
+        return self.gather(F.gelu(self.narrow(tokens)).flatten(1))
+
+
+class MeanPool(nn.Module):
+    """The paper's pooling."""
+
+    def forward(self, tokens: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch width"]:
+        return tokens.mean(dim=1)
 
 
 class ExpressionNetwork(nn.Module):
@@ -36,14 +67,18 @@ class ExpressionNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.trunk = VisionTransformer(config.trunk)
-        self.feature_norm = nn.LayerNorm(config.trunk.width, eps=1e-6)
-        self.embedding = nn.Linear(config.trunk.width, config.embedding_size)
+        self.pool = MeanPool() if config.pool == "mean" else GridPool(config)
+        self.feature_norm = nn.LayerNorm(config.feature_size, eps=1e-6)
+        self.embedding = nn.Linear(config.feature_size, config.embedding_size)
+        # Without this all faces start as almost one direction, and the triplet loss stays there,
+        # at its margin (docs/experiments.md). It folds into the linear layer when exported.
+        self.spread = nn.BatchNorm1d(config.embedding_size, affine=False)
 
     def forward(
         self, batch: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch embedding"], Float[Tensor, "batch feature"]]:
-        features = self.feature_norm(self.trunk(batch).mean(dim=1))
-        return F.normalize(self.embedding(features), dim=-1), features
+        features = self.feature_norm(self.pool(self.trunk(batch)))
+        return F.normalize(self.spread(self.embedding(features)), dim=-1), features
 
 
 @dataclass(frozen=True)
@@ -64,7 +99,7 @@ class ExpressionTrainer(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.network = ExpressionNetwork(config)
-        width = config.trunk.width
+        width = config.feature_size
         self.controls = nn.Linear(width, len(ARKIT))
         self.head = nn.Linear(width, 3)
         self.emotion = nn.Linear(width, 7)

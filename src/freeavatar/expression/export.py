@@ -31,7 +31,7 @@ class Parity:
 
 def config_from_json(data: dict[str, Any]) -> EncoderConfig:
     """Inverse of dataclasses.asdict."""
-    return EncoderConfig(ViTConfig(**data["trunk"]), data["embedding_size"])
+    return EncoderConfig(**(data | {"trunk": ViTConfig(**data["trunk"])}))
 
 
 def load_network(checkpoint: Path) -> ExpressionNetwork:
