@@ -11,8 +11,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import onnxruntime
 from jaxtyping import Float, UInt8
+
+from freeavatar.inference import open_session
 
 MODELS = Path(__file__).parent / "models"
 
@@ -43,24 +44,14 @@ class Detection:
         return float(np.sqrt(max(width, 0.0) * max(height, 0.0)))
 
 
-def load_session(path: Path) -> onnxruntime.InferenceSession:
-    """ONNX Runtime session on one thread: several processes share a machine, and threads that
-    wait for each other make a 6 ms network slower, not faster."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 class FaceDetector:
     """All faces of a picture, best first."""
 
     def __init__(self, min_score: float = 0.5) -> None:
         self._min_score = min_score
-        self._blaze = load_session(MODELS / "face_detector.onnx")
+        self._blaze = open_session(MODELS / "face_detector.onnx")
         self._anchors = _blaze_anchors()
-        self._yunet = load_session(MODELS / "face_detection_yunet_2023mar.onnx")
+        self._yunet = open_session(MODELS / "face_detection_yunet_2023mar.onnx")
 
     def find(self, picture: UInt8[np.ndarray, "height width 3"]) -> list[Detection]:
         """Faces by falling score; empty when neither detector sees one."""

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 from jaxtyping import Float, UInt8
 
-from freeavatar.capture.detect import load_session
 from freeavatar.capture.landmarks import Mesh
 from freeavatar.errors import DataError
+from freeavatar.inference import open_session
 from freeavatar.rig import ARKIT_NAMES
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
@@ -71,4 +71,4 @@ def load_teachers(folder: Path) -> Teachers:
         if not found:
             raise DataError(f"No {name} below {folder}. Give --teachers a folder that holds it.")
         paths.append(found[0])
-    return Teachers(load_session(paths[0]), load_session(paths[1]))
+    return Teachers(open_session(paths[0]), open_session(paths[1]))
