@@ -17,6 +17,7 @@ from freeavatar.avatars.catalog import resolve
 from freeavatar.errors import NoFaceFound, OutputError
 from freeavatar.export.controls_csv import read_controls
 from freeavatar.export.livelink import read_livelink
+from freeavatar.inference import manifest
 from freeavatar.motion.calibrate import NeutralConfig
 from freeavatar.motion.smooth import SmoothingConfig
 from freeavatar.performance import watch
@@ -24,11 +25,12 @@ from freeavatar.pipeline import AnimateOptions, Models, act, animate
 from freeavatar.rig import ARKIT
 from freeavatar.timing import Clock
 
+DEMO_CLIP = Path(__file__).resolve().parent.parent / "examples/clips/crying_to_laughing.mp4"
 TABLES = ("livelink", "controls", "glb", "report")
 RAW = AnimateOptions(
     formats=TABLES, neutral=NeutralConfig(mode="off"), smoothing=SmoothingConfig(strength=0.0)
 )
-pytestmark = pytest.mark.usefixtures("stand_in_networks")
+stand_in = pytest.mark.usefixtures("stand_in_networks")
 
 
 def ignore(stage: str, done: int, total: int | None) -> None:
@@ -47,6 +49,7 @@ def clip_with_a_loss(make_video, face_pictures):
     return make_video("take.mp4", [*face_pictures, *black, *face_pictures])
 
 
+@stand_in
 def test_every_frame_has_a_row_and_frames_without_a_face_are_zero(clip_with_a_loss):
     from freeavatar.capture.track import TrackConfig
     from freeavatar.capture.video import open_video
@@ -59,6 +62,7 @@ def test_every_frame_has_a_row_and_frames_without_a_face_are_zero(clip_with_a_lo
     np.testing.assert_allclose(seen.times_s, np.arange(18) / 10, atol=1e-6)
 
 
+@stand_in
 def test_batches_give_what_single_frames_give(clip_with_a_loss, monkeypatch):
     from freeavatar import performance
     from freeavatar.capture.track import TrackConfig
@@ -71,6 +75,7 @@ def test_batches_give_what_single_frames_give(clip_with_a_loss, monkeypatch):
     np.testing.assert_array_equal(whole.features, single.features)
 
 
+@stand_in
 def test_without_motion_the_controls_of_seen_frames_are_the_animators(clip_with_a_loss, avatar):
     from freeavatar.capture.track import TrackConfig
     from freeavatar.capture.video import open_video
@@ -83,6 +88,7 @@ def test_without_motion_the_controls_of_seen_frames_are_the_animators(clip_with_
     assert clip.rig == avatar.rig
 
 
+@stand_in
 def test_the_files_say_what_the_clips_say(clip_with_a_loss, avatar, tmp_path):
     take = animate(clip_with_a_loss, [avatar], tmp_path / "out", RAW)
     assert [path.name for path in take.files] == [
@@ -102,6 +108,7 @@ def test_the_files_say_what_the_clips_say(clip_with_a_loss, avatar, tmp_path):
     assert livelink.rig == ARKIT
 
 
+@stand_in
 def test_controls_csv_has_the_columns_of_the_contract(clip_with_a_loss, avatar, tmp_path):
     animate(clip_with_a_loss, [avatar], tmp_path / "out", RAW)
     with (tmp_path / "out" / "toy.controls.csv").open() as file:
@@ -109,6 +116,7 @@ def test_controls_csv_has_the_columns_of_the_contract(clip_with_a_loss, avatar, 
     assert header == ["time_s", "found", *avatar.rig.names]
 
 
+@stand_in
 def test_the_report_counts_frames_and_tells_where_the_face_was_lost(
     clip_with_a_loss, avatar, tmp_path
 ):
@@ -121,6 +129,7 @@ def test_the_report_counts_frames_and_tells_where_the_face_was_lost(
     assert report["versions"]["freeavatar"] == freeavatar.__version__
 
 
+@stand_in
 def test_nothing_is_done_when_a_file_would_be_overwritten(avatar, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "toy.glb").write_text("mine")
@@ -129,6 +138,7 @@ def test_nothing_is_done_when_a_file_would_be_overwritten(avatar, tmp_path):
     assert (tmp_path / "out" / "toy.glb").read_text() == "mine"
 
 
+@stand_in
 def test_no_face_is_said_and_leaves_nothing(make_video, no_face_pictures, avatar, tmp_path):
     video = make_video("wall.mp4", no_face_pictures)
     with pytest.raises(NoFaceFound, match="4 frames searched"):
@@ -136,6 +146,7 @@ def test_no_face_is_said_and_leaves_nothing(make_video, no_face_pictures, avatar
     assert [path.name for path in tmp_path.iterdir()] == ["wall.mp4"]
 
 
+@stand_in
 def test_progress_is_told_for_every_frame(clip_with_a_loss, avatar, tmp_path):
     told = []
     animate(
@@ -185,3 +196,15 @@ print("done")
         env=os.environ | {"PYTHONPATH": str(Path(freeavatar.__file__).parent.parent)},
     )
     assert run.stdout.strip() == "done", run.stderr
+
+
+@pytest.mark.skipif(not manifest(), reason="needs the weights in src/freeavatar/weights")
+def test_the_shipped_networks_see_the_actor_of_the_demonstration_go_from_crying_to_laughing(
+    tmp_path,
+):
+    take = animate(DEMO_CLIP, [], tmp_path / "out", AnimateOptions(formats=("livelink",)))
+    smile = take.arkit.values[:, [ARKIT.index("mouthSmileLeft"), ARKIT.index("mouthSmileRight")]]
+    third = len(smile) // 3
+    assert smile[-third:].mean() > smile[:third].mean() + 0.1
+    assert (take.arkit.values >= 0).all()
+    assert (take.arkit.values <= 1).all()
