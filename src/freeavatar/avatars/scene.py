@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
-from freeavatar.avatars import rasterize, shading
+from freeavatar.avatars import compositing, rasterize, shading
 from freeavatar.avatars.avatar import FaceFrame
 from freeavatar.avatars.prepared import (
     PreparedAvatar,
@@ -105,7 +105,7 @@ def render(
     light_rig = _light_rig(prepared, mesh, camera, lights, shadow_size)
     colors = prepared.colors if colors is None else np.ascontiguousarray(colors, np.float32)
     looks = shading.Looks(prepared.kinds, colors, prepared.unlit)
-    ids, depths, pixels = _scratch(height * samples, width * samples)
+    ids, depths, chosen, pixels = _scratch(height * samples, width * samples)
     rasterize.draw_ids(
         projection,
         mesh,
@@ -117,28 +117,22 @@ def render(
         ids,
         depths,
     )
-    shading.shade_samples(
-        projection, mesh, prepared.textures, looks, light_rig, ids, depths, samples, pixels
-    )
+    per_pixel = np.float32(samples * samples)
+    scenery = (projection, mesh, prepared.textures, looks, light_rig)
+    fragments = compositing.pick_fragments(ids, depths, mesh.triangle_material, samples, chosen)
+    shaded = shading.shade_fragments(*scenery, fragments, per_pixel)
+    compositing.spread(shaded, chosen, pixels)
     if len(prepared.blended):
         corner_nearness = projection.nearness[prepared.triangles[prepared.blended]]
         order = prepared.blended[np.argsort(corner_nearness.sum(1), kind="stable")]
-        shading.blend_triangles(
-            projection,
-            mesh,
-            prepared.textures,
-            looks,
-            light_rig,
-            prepared.both_sides,
-            order,
-            ids,
-            depths,
-            samples,
-            pixels,
+        fragments = compositing.see_through_fragments(
+            projection, mesh, prepared.both_sides, order, ids, depths
         )
+        shaded = shading.shade_fragments(*scenery, fragments, per_pixel)
+        compositing.blend(fragments, shaded, pixels)
     rgb = np.empty((height, width, 3), np.uint8)
     alpha = np.empty((height, width), np.uint8)
-    shading.resolve(
+    compositing.resolve(
         pixels,
         samples,
         np.float32(lights.exposure),
@@ -160,8 +154,8 @@ def _drawing_order(
 _buffers = threading.local()
 
 
-def _scratch(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cleared sample buffers: triangle ids, nearness, pixels.
+def _scratch(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Sample buffers: triangle ids and nearness, cleared; chosen fragments and pixels, not.
 
     Kept per thread, because fresh memory for every picture costs more than drawing it.
     """
@@ -169,11 +163,11 @@ def _scratch(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
         _buffers.size = (height, width)
         _buffers.ids = np.empty((height, width), np.int32)
         _buffers.depths = np.empty((height, width), np.float32)
+        _buffers.chosen = np.empty((height, width), np.int32)
         _buffers.pixels = np.empty((height, width, 4), np.float32)
     _buffers.ids.fill(-1)
     _buffers.depths.fill(0.0)
-    _buffers.pixels.fill(0.0)
-    return _buffers.ids, _buffers.depths, _buffers.pixels
+    return _buffers.ids, _buffers.depths, _buffers.chosen, _buffers.pixels
 
 
 def _project(

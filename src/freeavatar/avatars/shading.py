@@ -1,7 +1,7 @@
 """From samples to colours (numba): one small light model for skin, eyes, teeth and hair.
 
 Key light with soft shadow, fill light, sky and ground. Light passes a little into skin: the
-edge of shade is soft and warm. Colours are linear until `resolve` writes sRGB.
+edge of shade is soft and warm. Colours are linear.
 """
 
 from __future__ import annotations
@@ -11,30 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from freeavatar.avatars.rasterize import (
-    NORMAL,
-    NUM_ATTRIBUTES,
-    OPENNESS,
-    SUBPIXELS,
-    UV,
-    edge_bias,
-    sample_box,
-)
+from freeavatar.avatars.rasterize import NORMAL, NUM_ATTRIBUTES, OPENNESS, SUBPIXELS, UV
 from freeavatar.avatars.textures import linear_from_srgb_table, sample_color
 
 _LINEAR = linear_from_srgb_table()
-_LINEAR_FROM_BYTE = linear_from_srgb_table(256)
 _LINEAR_TOP = np.float32(len(_LINEAR) - 1)
 
-
-def _srgb_table() -> np.ndarray:
-    """sRGB bytes for the square root of linear light in 4096 steps (dark tones need the finer)."""
-    linear = np.linspace(0.0, 1.0, 4096) ** 2
-    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return (srgb * 255.0 + 0.5).astype(np.uint8)
-
-
-_SRGB = _srgb_table()
 
 KINDS = ("skin", "eye", "cornea", "teeth", "tongue", "hair", "lash", "brow", "other")
 _CORNEA = KINDS.index("cornea")
@@ -254,12 +236,11 @@ def shade(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
-def shade_samples(projection, mesh, textures, looks, lights, ids, depths, samples, pixels):  # type: ignore[no-untyped-def]
-    """Colour every sample; the samples of one pixel on one surface share one computation.
+def shade_fragments(projection, mesh, textures, looks, lights, fragments, per_pixel):  # type: ignore[no-untyped-def]
+    """RGB times alpha, and alpha, of every fragment (triangle, sample column, sample row).
 
-    `pixels` is linear RGBA per sample, colour times alpha.
+    The only place that compiles the light model: it is most of the compiler's work.
     """
-    height, width = ids.shape
     xy, inverse_w = projection.xy, projection.inverse_w
     triangles, triangle_material = mesh.triangles, mesh.triangle_material
     attributes, texels, levels = mesh.attributes, textures.texels, textures.levels
@@ -267,132 +248,11 @@ def shade_samples(projection, mesh, textures, looks, lights, ids, depths, sample
     table, matrix, shadow = lights.table, lights.shadow_matrix, lights.shadow_depths
     offset = np.float32(lights.shadow_offset)
     at, lit = np.zeros(NUM_ATTRIBUTES, np.float32), np.zeros(6, np.float32)
-    out = np.zeros(4, np.float32)
-    per_pixel = np.float32(samples * samples)
-    for top in range(0, height, samples):
-        for left in range(0, width, samples):
-            for j in range(top, top + samples):
-                for i in range(left, left + samples):
-                    t = ids[j, i]
-                    if t < 0 or pixels[j, i, 3] > 0:
-                        continue
-                    m = triangle_material[t]
-                    near = depths[j, i]
-                    shade(
-                        xy, inverse_w, triangles, triangle_material, attributes, texels, levels,
-                        kinds, colors, unlit, table, matrix, shadow, offset, t, i, j, per_pixel,
-                        at, lit, out,
-                    )  # fmt: skip
-                    # What the z-buffer kept is opaque, whatever its texture's alpha says.
-                    scale = np.float32(1.0) / max(out[3], np.float32(1e-3))
-                    for jj in range(j, top + samples):
-                        for ii in range(left, left + samples):
-                            other = ids[jj, ii]
-                            if other < 0 or triangle_material[other] != m:
-                                continue
-                            # 1 % of depth: a nose in front of a cheek is two surfaces.
-                            if abs(depths[jj, ii] - near) < np.float32(0.01) * near:
-                                pixels[jj, ii, 0] = out[0] * scale
-                                pixels[jj, ii, 1] = out[1] * scale
-                                pixels[jj, ii, 2] = out[2] * scale
-                                pixels[jj, ii, 3] = 1.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
-def blend_triangles(  # type: ignore[no-untyped-def]
-    projection, mesh, textures, looks, lights, both_sides, order, ids, depths, samples, pixels
-):
-    """Draw see-through triangles, farthest first, over the samples they are in front of."""
-    height, width = depths.shape
-    xy, nearness, inverse_w = projection.xy, projection.nearness, projection.inverse_w
-    triangles, triangle_material = mesh.triangles, mesh.triangle_material
-    attributes, texels, levels = mesh.attributes, textures.texels, textures.levels
-    kinds, colors, unlit = looks.kind, looks.colors, looks.unlit
-    table, matrix, shadow = lights.table, lights.shadow_matrix, lights.shadow_depths
-    offset = np.float32(lights.shadow_offset)
-    at, lit = np.zeros(NUM_ATTRIBUTES, np.float32), np.zeros(6, np.float32)
-    out = np.zeros(4, np.float32)
-    per_pixel = np.float32(samples * samples)
-    for k in range(order.shape[0]):
-        t = order[k]
-        m = triangle_material[t]
-        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        ax, ay = np.int64(xy[a, 0]), np.int64(xy[a, 1])
-        bx, by = np.int64(xy[b, 0]), np.int64(xy[b, 1])
-        cx, cy = np.int64(xy[c, 0]), np.int64(xy[c, 1])
-        left, right, top, bottom = sample_box(ax, ay, bx, by, cx, cy, width, height)
-        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if left > right or top > bottom or area == 0 or (area > 0 and not both_sides[m]):
-            continue
-        if nearness[a] <= 0 or nearness[b] <= 0 or nearness[c] <= 0:
-            continue
-        if area < 0:
-            b, c = c, b
-            bx, by, cx, cy, area = cx, cy, bx, by, -area
-        scale = np.float32(1.0) / np.float32(area)
-        for y in range(top, bottom + 1):
-            for x in range(left, right + 1):
-                px, py = x * SUBPIXELS + SUBPIXELS // 2, y * SUBPIXELS + SUBPIXELS // 2
-                edge_a = (cx - bx) * (py - by) - (cy - by) * (px - bx)
-                edge_b = (ax - cx) * (py - cy) - (ay - cy) * (px - cx)
-                edge_c = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
-                if (
-                    edge_a + edge_bias(cx - bx, cy - by) < 0
-                    or edge_b + edge_bias(ax - cx, ay - cy) < 0
-                    or edge_c + edge_bias(bx - ax, by - ay) < 0
-                ):
-                    continue
-                near = scale * (
-                    np.float32(edge_a) * nearness[a]
-                    + np.float32(edge_b) * nearness[b]
-                    + np.float32(edge_c) * nearness[c]
-                )
-                if near < depths[y, x] or ids[y, x] == t:
-                    continue
-                shade(
-                    xy, inverse_w, triangles, triangle_material, attributes, texels, levels,
-                    kinds, colors, unlit, table, matrix, shadow, offset, t, x, y, per_pixel,
-                    at, lit, out,
-                )  # fmt: skip
-                keep = np.float32(1.0) - out[3]
-                for channel in range(4):
-                    pixels[y, x, channel] = pixels[y, x, channel] * keep + out[channel]
-
-
-@njit(cache=True, nogil=True, error_model="numpy", fastmath=True)
-def resolve(pixels, samples, exposure, background, rgb, alpha):  # type: ignore[no-untyped-def]
-    """Average the samples of every pixel over the background and write sRGB bytes.
-
-    Bright light rolls off instead of clipping. `exposure` is for the avatar alone.
-    """
-    height, width = alpha.shape
-    share = np.float32(1.0 / (samples * samples))
-    one = np.float32(1.0)
-    for y in range(height):
-        for x in range(width):
-            covered = np.float32(0.0)
-            for j in range(samples):
-                for i in range(samples):
-                    covered += pixels[y * samples + j, x * samples + i, 3]
-            if covered <= 0:
-                alpha[y, x] = 0
-                for k in range(3):
-                    rgb[y, x, k] = background[y, x, k]
-                continue
-            covered = min(covered * share, one)
-            alpha[y, x] = np.uint8(covered * np.float32(255.0) + np.float32(0.5))
-            for k in range(3):
-                total = np.float32(0.0)
-                for j in range(samples):
-                    for i in range(samples):
-                        total += pixels[y * samples + j, x * samples + i, k]
-                value = total * share * exposure / covered
-                if value > np.float32(0.7):
-                    value = one - np.float32(0.09) / (value - np.float32(0.4))
-                value *= covered
-                if covered < one:
-                    value += _LINEAR_FROM_BYTE[background[y, x, k]] * (one - covered)
-                value = min(max(value, np.float32(0.0)), one)
-                rgb[y, x, k] = _SRGB[
-                    np.int64(np.sqrt(value) * np.float32(4095.0) + np.float32(0.5))
-                ]
+    shaded = np.empty((fragments.shape[0], 4), np.float32)
+    for i in range(fragments.shape[0]):
+        t, x, y = fragments[i, 0], np.int64(fragments[i, 1]), np.int64(fragments[i, 2])
+        shade(
+            xy, inverse_w, triangles, triangle_material, attributes, texels, levels, kinds, colors,
+            unlit, table, matrix, shadow, offset, t, x, y, per_pixel, at, lit, shaded[i],
+        )  # fmt: skip
+    return shaded
