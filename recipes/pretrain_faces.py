@@ -1,6 +1,6 @@
 """Masked-autoencoder pretraining of the expression trunk.
 
-    python recipes/pretrain_faces.py --minutes 60
+    torchrun --nproc-per-node 2 recipes/pretrain_faces.py --minutes 60 --batch 64
 
 Data      data/faces/fairface (recipes/prepare_faces.py), 27,000 training faces
 Hardware  2 CPU cores; the same command with --device cuda runs in bfloat16 on a GPU

@@ -1,6 +1,6 @@
 """The expression space: comparisons, exact controls and teachers' hints on a pretrained trunk.
 
-    torchrun --nproc-per-node 2 recipes/train_expression.py --minutes 70
+    torchrun --nproc-per-node 2 recipes/train_expression.py --minutes 24
 
 Data      data/renders/actors (recipes/render_actors.py), data/faces/fairface (prepare_faces.py),
           runs/mae-laptop/final.safetensors (pretrain_faces.py); --mae none for random weights
@@ -37,16 +37,16 @@ class Options:
     mae: Path = Path("runs/mae-laptop/final.safetensors")
     out: Path = Path("runs/expression-laptop")
     size: Literal["laptop", "tiny", "small"] = "laptop"
-    minutes: float | None = 70.0
+    minutes: float | None = 24.0
     steps: int = 20_000
-    renders_per_batch: int = 40
+    renders_per_batch: int = 48
     """Per process."""
-    faces_per_batch: int = 16
-    triplets: float = 1.0
-    face_triplets: float = 0.5
+    faces_per_batch: int = 12
+    triplets: float = 0.5
+    face_triplets: float = 0.25
     controls: float = 1.0
     teacher: float = 0.5
-    learning_rate: float = 6e-4
+    learning_rate: float = 1e-3
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 

@@ -103,6 +103,9 @@ class ExpressionTrainer(nn.Module):
         self.controls = nn.Linear(width, len(ARKIT))
         self.head = nn.Linear(width, 3)
         self.emotion = nn.Linear(width, 7)
+        # Starts at the average face: a random read-out costs the first hundred steps to unlearn.
+        nn.init.zeros_(self.controls.weight)
+        nn.init.constant_(self.controls.bias, 0.1)
         # The 52-score teacher has its own gain and offset per control; letting it speak through
         # them keeps its scale out of our controls while its direction reaches the features.
         self.teacher_log_gain = nn.Parameter(torch.zeros(len(ARKIT)))

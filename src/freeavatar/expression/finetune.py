@@ -44,7 +44,7 @@ class FinetuneConfig:
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            num_steps=20_000, learning_rate=6e-4, weight_decay=0.05, warmup_steps=150
+            num_steps=20_000, learning_rate=6e-4, weight_decay=0.05, warmup_steps=60
         )
     )
 

@@ -35,7 +35,7 @@ class PretrainConfig:
     batch_size: int = 128
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            num_steps=20_000, learning_rate=8e-4, weight_decay=0.05, warmup_steps=200
+            num_steps=20_000, learning_rate=8e-4, weight_decay=0.05, warmup_steps=50
         )
     )
 
