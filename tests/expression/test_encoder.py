@@ -23,8 +23,6 @@ from freeavatar.rig import ARKIT
 TINY = EncoderConfig(
     ViTConfig(patch_size=28, width=32, depth=1, num_heads=2), embedding_size=8, num_features=32
 )
-    ViTConfig(patch_size=28, width=32, depth=1, num_heads=2), embedding_size=8, num_features=32
-)
 
 
 @pytest.mark.parametrize("pool", ["mean", "grid"])
