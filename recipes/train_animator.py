@@ -3,7 +3,7 @@
     python recipes/train_animator.py
 
 Data      data/renders/actors, data/faces/fairface, runs/expression-laptop/expression.int8.onnx
-Hardware  2 CPU cores: about 8 minutes of encoding, 10 of training
+Hardware  2 CPU cores: about 3 minutes of encoding, 4 of training
 Expected  see docs/experiments.md
 """
 
@@ -35,8 +35,8 @@ class Options:
     renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
     encoder: Path = Path("runs/expression-laptop/expression.int8.onnx")
     out: Path = Path("runs/animator")
-    samples: int = 60_000
-    steps: int = 6000
+    samples: int = 40_000
+    steps: int = 5000
     minutes: float | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0

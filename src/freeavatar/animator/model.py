@@ -21,7 +21,7 @@ class AnimatorConfig:
 
     num_features: int = 192
     """Of the expression encoder."""
-    width: int = 384
+    width: int = 256
     num_blocks: int = 2
     code_size: int = 16
     """Of the avatar's identity code, as in the paper."""
