@@ -29,7 +29,7 @@ class Options:
     """Evaluate an expression encoder, and an animator on stills when one is given."""
 
     encoder: Path | None = None
-    """An ONNX file; the shipped int8 network when left out."""
+    """An ONNX file; the shipped network when left out."""
     animator: Path | None = None
     """Folder of animator.onnx and animator.npz."""
     renders: Path = Path("data/renders/judges")

@@ -2,7 +2,7 @@
 
     python recipes/train_animator.py
 
-Data      data/renders/actors, data/faces/fairface, runs/expression-laptop/expression.int8.onnx
+Data      data/renders/actors, data/faces/fairface, runs/expression-laptop/expression.onnx
 Hardware  2 CPU cores: about 3 minutes of encoding, 4 of training
 Expected  see docs/experiments.md
 """
@@ -33,7 +33,7 @@ class Options:
     """Train the animator and export it to ONNX."""
 
     renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
-    encoder: Path = Path("runs/expression-laptop/expression.int8.onnx")
+    encoder: Path = Path("runs/expression-laptop/expression.onnx")
     out: Path = Path("runs/animator")
     samples: int = 40_000
     steps: int = 5000

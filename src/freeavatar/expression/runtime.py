@@ -35,9 +35,12 @@ class ExpressionEncoder:
 
     @staticmethod
     def load(
-        path: Path | None = None, variant: Variant = "int8", threads: int = 1
+        path: Path | None = None, variant: Variant = "float", threads: int = 1
     ) -> ExpressionEncoder:
-        """The shipped weights unless a file is given; int8 is twice as fast as float."""
+        """The shipped weights unless a file is given.
+
+        int8 takes 0.75 of float's time for one crop and 0.9 in batches, for a cosine of 0.995.
+        """
         if path is None:
             name = "expression.int8.onnx" if variant == "int8" else "expression.onnx"
             path = shipped(name)
