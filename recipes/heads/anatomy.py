@@ -77,7 +77,8 @@ class Anatomy:
     @cached_property
     def skin(self) -> Part:
         x, y, z = self._centre.T
-        shown = (y > neckline(z) - 0.3) & (np.abs(x) < 1.3) & ~self._inside_mouth
+        # Ends behind the collar: what lies under the shirt turns with the head and comes through.
+        shown = (y > neckline(z) + 0.05) & (np.abs(x) < 1.3) & ~self._inside_mouth
         return self._wrapped(self._quads[shown])
 
     @cached_property
