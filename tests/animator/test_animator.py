@@ -82,6 +82,13 @@ def test_onnx_answers_like_pytorch_and_each_avatar_has_its_own_controls(
         np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
+def test_an_exported_network_tells_nothing_of_the_machine_it_was_made_on(
+    trained: tuple[Path, FeatureTable],
+) -> None:
+    folder, _ = trained
+    assert b".py" not in (folder / "animator.onnx").read_bytes()
+
+
 def test_targets_are_shares_of_the_range_and_unknown_where_the_source_is() -> None:
     controls = np.zeros((2, 52), np.float32)
     controls[0, ARKIT.index("cheekPuff")] = 0.5

@@ -12,6 +12,7 @@ from freeavatar.animator.identity import Cast
 from freeavatar.animator.model import Animator, AnimatorConfig
 from freeavatar.animator.train import KIND
 from freeavatar.checkpoints import load_checkpoint
+from freeavatar.training.onnx_files import strip_traces
 
 
 def load_animator(checkpoint: Path) -> tuple[Animator, Cast]:
@@ -46,6 +47,7 @@ def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
     )
     assert program is not None
     program.save(str(network), external_data=False)
+    strip_traces(network)
     np.savez_compressed(
         table,
         codes=model.codes.detach().numpy(),

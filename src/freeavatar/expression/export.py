@@ -17,6 +17,7 @@ from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionNetwork
 from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder
 from freeavatar.expression.vit import ViTConfig
 from freeavatar.images import batch_from_pictures
+from freeavatar.training.onnx_files import strip_traces
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def export_network(network: ExpressionNetwork, folder: Path) -> tuple[Path, Path
     )
     assert program is not None
     program.save(str(full), external_data=False)
+    strip_traces(full)
     quantize_dynamic(
         str(full), str(int8), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"]
     )
