@@ -1,6 +1,6 @@
 """What footage does to a face crop: framing, light, blur, noise, compression, things in the way.
 
-Works on uint8 pictures with OpenCV (0.5 ms a crop on one core): a training loop needs no workers.
+Works on uint8 pictures with OpenCV, 2 ms a crop on a loaded core: training needs no workers.
 """
 
 from __future__ import annotations

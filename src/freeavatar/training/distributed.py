@@ -1,7 +1,7 @@
 """Several processes, one model: torchrun starts them, gradients are averaged after each step.
 
-On two CPU cores two single-threaded processes give 1.9 times the speed of one; one process with
-two threads gives 1.4 times (docs/experiments.md).
+One process with two threads gained only 1.4 times over one thread here (docs/experiments.md), hence
+one single-threaded process a core.
 """
 
 from __future__ import annotations
