@@ -2,8 +2,8 @@
 
     python recipes/train_animator.py
 
-Data      data/renders/actors, data/faces/fairface, runs/expression-laptop/expression.onnx
-Hardware  2 CPU cores: about 3 minutes of encoding, 4 of training
+Data      data/renders/actors, runs/expression-laptop/expression.onnx
+Hardware  2 CPU cores: about 4 minutes of encoding, 6 of training
 Expected  see docs/experiments.md
 """
 

@@ -5,7 +5,7 @@
 Data      data/renders/actors (recipes/render_actors.py), data/faces/fairface (prepare_faces.py),
           runs/mae-laptop/final.safetensors (pretrain_faces.py); --mae none for random weights
 Hardware  2 CPU cores, one process each; python ... --device cuda on a GPU
-Expected  triplet accuracy on training renders above 0.85; see docs/experiments.md for others
+Expected  triplet accuracy 0.62 on held-out people after 24 minutes; see docs/experiments.md
 """
 
 from __future__ import annotations

@@ -1,21 +1,11 @@
-"""What the animator is graded on."""
+"""What the animator is graded on, beside the known controls themselves."""
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-
-def control_loss(
-    predicted: Float[Tensor, "sample control"],
-    target: Float[Tensor, "sample control"],
-    weights: Float[Tensor, " control"],
-) -> Float[Tensor, ""]:
-    """Weighted squared error over known controls (NaN = unknown); both as shares of the range."""
-    known = ~torch.isnan(target)
-    error = (predicted - torch.nan_to_num(target)).square() * known * weights
-    return error.sum() / known.sum().clamp_min(1)
+from freeavatar.expression.losses import known_mse
 
 
 def asymmetry_loss(
@@ -25,4 +15,4 @@ def asymmetry_loss(
     weights: Float[Tensor, " control"],
 ) -> Float[Tensor, ""]:
     """Error of the left-minus-right difference: winks and one-sided smiles (PAPER.md 1c)."""
-    return control_loss(predicted - predicted[:, mirror], target - target[:, mirror], 0.5 * weights)
+    return known_mse(predicted - predicted[:, mirror], target - target[:, mirror], 0.5 * weights)

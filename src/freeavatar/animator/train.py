@@ -12,8 +12,9 @@ import torch
 
 from freeavatar.animator.data import FeatureTable, rig_targets
 from freeavatar.animator.identity import Cast
-from freeavatar.animator.losses import asymmetry_loss, control_loss
+from freeavatar.animator.losses import asymmetry_loss
 from freeavatar.animator.model import Animator, AnimatorConfig
+from freeavatar.expression.losses import known_mse
 from freeavatar.training.loop import LoopConfig, Losses, Run
 
 KIND = "freeavatar-animator"
@@ -71,7 +72,7 @@ def train_animator(
         controls = asymmetry = batch.new_zeros(())
         for i in driven:
             predicted, target = model(batch, i, slots[i]), targets[i][rows]
-            controls = controls + control_loss(predicted, target, weights[i])
+            controls = controls + known_mse(predicted, target, weights[i])
             asymmetry = asymmetry + asymmetry_loss(predicted, target, mirrors[i], weights[i])
         controls, asymmetry = controls / num_driven, asymmetry / num_driven
         total = controls + config.asymmetry * asymmetry
