@@ -17,8 +17,20 @@ COMMANDS = (
     ("avatars", "show"),
     ("avatars", "add"),
     ("avatars", "remove"),
+    ("calibrate",),
+    ("data",),
+    ("data", "faces"),
+    ("data", "renders"),
     ("embed",),
+    ("evaluate",),
+    ("evaluate", "expression"),
+    ("evaluate", "triplets"),
     ("formats",),
+    ("live",),
+    ("retarget",),
+    ("train",),
+    ("train", "faces"),
+    ("train", "expression"),
 )
 INTRODUCTION = """# Command line
 

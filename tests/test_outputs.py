@@ -74,3 +74,16 @@ def test_messages_name_the_folder_that_people_know(tmp_path):
     with pytest.raises(OutputError) as refusal, finished_folder(tmp_path / "take") as working:
         raise OutputError(f"{working / 'a.txt'} was not written.")
     assert str(refusal.value) == f"{tmp_path / 'take' / 'a.txt'} was not written."
+
+
+def test_a_folder_of_pictures_joins_the_one_of_an_earlier_run(tmp_path):
+    final = tmp_path / "take"
+    for run in ("first", "second"):
+        with finished_folder(final) as working:
+            (working / "a.textures").mkdir()
+            (working / "a.textures" / "skin.jpg").write_text(run)
+            (working / "a.textures" / f"{run}.jpg").write_text(run)
+    names = {path.name for path in (final / "a.textures").iterdir()}
+    assert names == {"skin.jpg", "first.jpg", "second.jpg"}
+    assert (final / "a.textures" / "skin.jpg").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["take"]

@@ -73,6 +73,7 @@ def load_checkpoint(path: Path, kind: str, config: dict[str, Any] | None = None)
         raise WeightsError(f"{path} is damaged: its tensors do not match its checksum.")
     found = json.loads(header["config"])
     if config is not None:
+        config = json.loads(json.dumps(config))  # tuples read back as lists
         different = sorted(key for key in config if found.get(key) != config[key])
         if different:
             raise WeightsError(

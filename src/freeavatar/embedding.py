@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from freeavatar.capture.actors import choose, find_people
 from freeavatar.capture.track import TrackConfig
 from freeavatar.capture.video import open_video
 from freeavatar.errors import InputError
@@ -52,7 +53,10 @@ def embed_media(
     path: Path, encoder: ExpressionEncoder, track: TrackConfig, on_progress: OnProgress
 ) -> ExpressionTable:
     """Find and follow the face; a row for every frame."""
-    performance = watch(open_video(path), encoder, track, Clock(), on_progress)
+    video, anchor = open_video(path), None
+    if isinstance(track.actor, int):
+        anchor = choose(find_people(video, track), track.actor).anchor
+    performance = watch(video, encoder, track, Clock(), on_progress, anchor)
     return ExpressionTable(
         performance.embeddings,
         (str(path),) * len(performance.found),

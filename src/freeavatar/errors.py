@@ -5,7 +5,8 @@ FreeAvatarError
 │   ├── MediaError        unreadable, empty, cut, or without a picture stream
 │   ├── NoFaceFound       readable, but nobody in it
 │   ├── AvatarError       a 3D file without face controls, corrupt, or unknown by name
-│   └── CurveFileError    a Live Link or controls CSV that does not parse
+│   ├── CurveFileError    a file of curves (Live Link, controls CSV, NPZ, GLB) that does not parse
+│   └── MappingError      a mapping file that asks for what does not exist
 ├── OutputError           a file that exists already, or a folder that cannot be written
 ├── WeightsError          weights missing, damaged (sha256), or made for another network or rig
 ├── UsageError            a command line that asks for something that does not exist
@@ -38,6 +39,10 @@ class AvatarError(InputError):
 
 class CurveFileError(InputError):
     """A file of animation curves does not parse."""
+
+
+class MappingError(InputError):
+    """A user's mapping file is not TOML or names something that does not exist."""
 
 
 class OutputError(FreeAvatarError):

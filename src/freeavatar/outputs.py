@@ -52,4 +52,7 @@ def _move_into(working: Path, final: Path) -> None:
         os.rename(working, final)
         return
     for path in sorted(working.iterdir()):
-        os.replace(path, final / path.name)
+        if path.is_dir():
+            _move_into(path, final / path.name)
+        else:
+            os.replace(path, final / path.name)

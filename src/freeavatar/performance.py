@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
-from freeavatar.capture.track import TrackConfig, track_actor
+from freeavatar.capture.track import Anchor, TrackConfig, track_actor
 from freeavatar.capture.video import Video
 from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder, Expressions
 from freeavatar.timing import Clock
@@ -29,6 +29,16 @@ class Performance:
     head_rad: Float[np.ndarray, "frame 3"]
     embeddings: Float[np.ndarray, "frame embedding"]
     features: Float[np.ndarray, "frame feature"]
+    confidence: Float[np.ndarray, " frame"] = field(default_factory=lambda: np.zeros(0))
+    """How sure capture was of the face; left out: 1 where it was found."""
+    shot: Int[np.ndarray, " frame"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Counts up at every cut; left out: one shot."""
+
+    def __post_init__(self) -> None:
+        if len(self.confidence) == 0:
+            object.__setattr__(self, "confidence", np.asarray(self.found, np.float64))
+        if len(self.shot) == 0:
+            object.__setattr__(self, "shot", np.zeros(len(self.found), np.int64))
 
 
 def watch(
@@ -37,10 +47,28 @@ def watch(
     track: TrackConfig,
     clock: Clock,
     on_progress: OnProgress,
+    anchor: Anchor | None = None,
 ) -> Performance:
     """Follow the actor through the take and describe every expression. Of a frame only its
-    features are kept, so a take may be as long as it likes."""
-    times_s, found, head_rad = [], [], []
+    features are kept, so a take may be as long as it likes.
+
+    A take in which nobody was found is watched again with less doubt: it may be drawn.
+    """
+    seen = _watch(video, encoder, track, clock, on_progress, anchor)
+    if seen.found.any():
+        return seen
+    return _watch(video, encoder, track.eager(), clock, on_progress, anchor)
+
+
+def _watch(
+    video: Video,
+    encoder: ExpressionEncoder,
+    track: TrackConfig,
+    clock: Clock,
+    on_progress: OnProgress,
+    anchor: Anchor | None,
+) -> Performance:
+    times_s, found, head_rad, confidence, shot = [], [], [], [], []
     crops: list[np.ndarray] = []
     seen: list[Expressions] = []
 
@@ -50,10 +78,12 @@ def watch(
             seen.append(encoder.encode(batch))
         crops.clear()
 
-    for frame in clock.each("capture", track_actor(video, track)):
+    for frame in clock.each("capture", track_actor(video, track, anchor)):
         times_s.append(frame.time_s)
         found.append(frame.crop is not None)
         head_rad.append(frame.head_rad)
+        confidence.append(frame.confidence)
+        shot.append(frame.shot)
         if frame.crop is not None:
             crops.append(frame.crop)
         if len(crops) == BATCH:
@@ -67,6 +97,8 @@ def watch(
         np.array(head_rad, np.float64).reshape(-1, 3),
         _spread(np.concatenate([some.embeddings for some in seen]), present),
         _spread(np.concatenate([some.features for some in seen]), present),
+        np.array(confidence, np.float64),
+        np.array(shot, np.int64),
     )
 
 

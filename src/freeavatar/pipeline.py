@@ -1,11 +1,12 @@
 """The whole journey of one recording: video -> actor -> expressions -> controls -> files.
 
-open_video -> watch (track_actor -> encode) -> act (controls -> smooth -> calibrate -> bridge)
-    -> write
+open_video -> watch (track_actor -> encode) -> act (controls -> gaze -> smooth -> calibrate
+    -> bridge -> swap -> tune -> resample) -> write
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,18 +16,38 @@ import numpy as np
 from freeavatar.animation import AnimationClip
 from freeavatar.animator.runtime import Animator
 from freeavatar.avatars.avatar import Avatar
-from freeavatar.capture.track import TrackConfig
+from freeavatar.capture.actors import choose, find_people
+from freeavatar.capture.track import Anchor, TrackConfig
 from freeavatar.capture.video import open_video
-from freeavatar.errors import NoFaceFound
+from freeavatar.errors import InputError, NoFaceFound
 from freeavatar.export.files import refuse_existing
-from freeavatar.export.registry import FORMATS, choose_formats, planned_files, write_take
+from freeavatar.export.registry import (
+    FORMATS,
+    VIDEOS,
+    choose_formats,
+    planned_files,
+    write_take,
+)
 from freeavatar.export.report import describe
 from freeavatar.export.takes import AnimatedTake, Character
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.inference import manifest
+from freeavatar.mapping.user_mapping import UserMapping
 from freeavatar.motion.bridge import BridgeConfig, bridge
-from freeavatar.motion.calibrate import NeutralConfig, calibrate
+from freeavatar.motion.calibrate import (
+    NeutralConfig,
+    calibrate,
+    calm_frames,
+    find_neutral,
+    held_back,
+    subtract_neutral,
+    turned_back,
+)
+from freeavatar.motion.gaze import GazeConfig, hold_gaze
+from freeavatar.motion.profile import ActorProfile, reach_gains, rig_gains
+from freeavatar.motion.resample import resample, swap_sides
 from freeavatar.motion.smooth import SmoothingConfig, smooth
+from freeavatar.motion.tune import tune
 from freeavatar.outputs import finished_folder
 from freeavatar.performance import OnProgress, Performance, watch
 from freeavatar.rig import ARKIT, RigSpec
@@ -38,13 +59,22 @@ class AnimateOptions:
     """Everything about a run that is not an input, an avatar or a place."""
 
     formats: tuple[str, ...] = ()
-    """Which files to write (names in export.registry.FORMATS), all when none is named."""
+    """Which files to write (names in export.registry), the default ones when none is named."""
     overwrite: bool = False
     """Replace files of an earlier run."""
     track: TrackConfig = field(default_factory=TrackConfig)
     neutral: NeutralConfig = field(default_factory=NeutralConfig)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     bridge: BridgeConfig = field(default_factory=BridgeConfig)
+    gaze: GazeConfig = field(default_factory=GazeConfig)
+    profile: ActorProfile | None = None
+    """This actor's neutral face and reach from another take; `neutral` auto is then not used."""
+    tuning: UserMapping | None = None
+    """Gain, mute and mix of single controls (motion.tune.read_tuning)."""
+    swap_sides: bool = False
+    """Left for right, for footage that shows the actor as in a mirror."""
+    rate_hz: float | None = None
+    """Frame rate of the curves; None: the input's own frames. Videos always keep the input's."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +105,7 @@ class FinishedTake:
     files: tuple[Path, ...]
     stage_s: dict[str, float]
     warnings: tuple[str, ...]
+    performance: Performance
 
 
 def animate(
@@ -84,8 +115,13 @@ def animate(
     options: AnimateOptions | None = None,
     models: Models | None = None,
     on_progress: OnProgress | None = None,
+    anchor: Anchor | None = None,
 ) -> FinishedTake:
-    """Animate avatars with the face in a video or picture; all files appear in `folder` at once."""
+    """Animate avatars with the face in a video or picture; all files appear in `folder` at once.
+
+    Several people: `options.track.actor` chooses by number; `anchor` names one that was found with
+    `capture.actors.find_people`.
+    """
     options, on_progress = options or AnimateOptions(), on_progress or _unwatched
     formats = choose_formats(options.formats)
     names = [avatar.name for avatar in avatars]
@@ -95,19 +131,28 @@ def animate(
 
     with finished_folder(folder) as working:
         video = open_video(source)
-        performance = watch(video, models.encoder, options.track, clock, on_progress)
+        if anchor is None and isinstance(options.track.actor, int):
+            with clock("actors"):
+                people = find_people(video, options.track)
+            anchor = choose(people, options.track.actor).anchor
+        performance = watch(video, models.encoder, options.track, clock, on_progress, anchor)
         if not performance.found.any():
             raise NoFaceFound(
                 f"No face in {source} ({len(performance.found)} frames searched). Use footage in "
-                "which a face is at least 40 pixels wide, or lower --min-detector-score."
+                "which a face is at least 20 pixels wide; if the pictures are faces already, for "
+                "instance drawn ones, use --crop whole."
             )
         with clock("animate"):
             arkit = act(performance, ARKIT, models.animator, options)
             cast = [Character(a, act(performance, a, models.animator, options)) for a in avatars]
+        results = [chosen for chosen in formats if chosen is not FORMATS["report"]]
         with clock("write"):
             take = AnimatedTake(source, arkit, tuple(cast))
-            results = [chosen for chosen in formats if chosen is not FORMATS["report"]]
-            written = write_take(take, results, working, on_progress=on_progress)
+            curves = _at_rate(take, options.rate_hz)
+            tables = [chosen for chosen in results if chosen.name not in VIDEOS]
+            written = write_take(curves, tables, working, on_progress=on_progress)
+            videos = [chosen for chosen in results if chosen.name in VIDEOS]
+            written += write_take(take, videos, working, on_progress=on_progress)
         warnings = (video.warning,) if video.warning else ()
         if FORMATS["report"] in formats:
             # Last, because it tells of the other files and of the time they took.
@@ -116,22 +161,111 @@ def animate(
             report = describe(source, arkit, names, clock.stage_s, weights, warnings, outputs)
             take = replace(take, report=report)
             written += write_take(take, [FORMATS["report"]], working)
-    clips = {character.avatar.name: character.clip for character in cast}
+    clips = {character.avatar.name: character.clip for character in curves.characters}
     files = tuple(folder / path.name for path in written)
-    return FinishedTake(arkit, clips, files, dict(clock.stage_s), warnings)
+    return FinishedTake(curves.arkit, clips, files, dict(clock.stage_s), warnings, performance)
 
 
 def act(
     performance: Performance, avatar: Avatar | RigSpec, animator: Animator, options: AnimateOptions
 ) -> AnimationClip:
     """Steps 3 and 4: the performance on one rig, calm and complete."""
+    calm = _calm(performance, avatar, animator, options)
+    if options.profile is not None and options.neutral.mode == "auto":
+        calibrated = _by_profile(calm, options.profile, avatar, animator, options.neutral)
+    else:
+        calibrated = calibrate(calm, options.neutral)
+    clip = bridge(calibrated, options.bridge)
+    if options.swap_sides:
+        clip = swap_sides(clip)
+    if options.tuning is not None:
+        untuned = replace(options, tuning=None)
+        is_arkit = clip.rig.names == ARKIT.names
+        source = clip if is_arkit else act(performance, ARKIT, animator, untuned)
+        clip = tune(clip, source.values, options.tuning)
+    return clip
+
+
+def profile_of(
+    performance: Performance,
+    animator: Animator,
+    source: str,
+    options: AnimateOptions | None = None,
+) -> ActorProfile:
+    """The actor's profile from one take, in two passes: the neutral face, then what is left."""
+    options = options or AnimateOptions()
+    calm = _calm(performance, ARKIT, animator, options)
+    mode = options.neutral.mode
+    if mode == "auto":
+        frames, trust = calm_frames(calm, options.neutral)
+    else:
+        # Checks that the frame exists and shows a face.
+        neutral = find_neutral(calm, options.neutral)
+        trust = 0.0 if neutral is None else 1.0
+        frames = np.array([mode] if trust else [], np.int64)
+    if trust == 0.0:
+        raise InputError(
+            f"{source} is too short for a profile: {options.neutral.trust_from_s:g} s with a face "
+            "are needed, better ten that show the neutral face and every expression."
+        )
+    features = np.median(performance.features[frames], axis=0)
+    head = np.median(performance.head_rad[frames], axis=0)
+    unscaled = ActorProfile(source, weights_digest(), trust, features, head, np.ones(len(ARKIT)))
+    without_neutral = _by_profile(calm, unscaled, ARKIT, animator, options.neutral)
+    return replace(unscaled, gains=reach_gains(without_neutral))
+
+
+def weights_digest() -> str:
+    """Names the networks that make the features of a profile and read them."""
+    shipped = [file.sha256 for name, file in sorted(manifest().items()) if "int8" not in name]
+    return hashlib.sha256(" ".join(shipped).encode()).hexdigest()[:16]
+
+
+def _calm(
+    performance: Performance, avatar: Avatar | RigSpec, animator: Animator, options: AnimateOptions
+) -> AnimationClip:
+    """Controls of the frames that are believed, without jitter and with gaze through blinks."""
     rig = avatar.rig if isinstance(avatar, Avatar) else avatar
-    found = performance.found
+    found = performance.found & (performance.confidence >= options.bridge.min_confidence)
     values = np.tile(rig.rest, (len(found), 1))
     values[found] = animator.controls(performance.features[found], avatar)
-    clip = AnimationClip(rig, performance.times_s, values, found, performance.head_rad)
-    calm = smooth(clip, options.smoothing)
-    return bridge(calibrate(calm, options.neutral), options.bridge)
+    clip = AnimationClip(
+        rig,
+        performance.times_s,
+        values,
+        found,
+        performance.head_rad,
+        performance.confidence,
+        performance.shot,
+    )
+    return smooth(hold_gaze(clip, options.gaze), options.smoothing)
+
+
+def _by_profile(
+    clip: AnimationClip,
+    profile: ActorProfile,
+    avatar: Avatar | RigSpec,
+    animator: Animator,
+    config: NeutralConfig,
+) -> AnimationClip:
+    """Deviations from the profile's neutral face, taken to the actor's full reach."""
+    rig = clip.rig
+    neutral = animator.controls(profile.neutral_features[None], avatar)[0].astype(np.float64)
+    offset = profile.trust * held_back(neutral - rig.rest, rig, config.most)
+    values = subtract_neutral(clip.values, rig.rest + offset, rig)
+    arkit_to_rig = avatar.arkit_to_rig if isinstance(avatar, Avatar) else None
+    gains = rig_gains(profile.gains, rig.names, arkit_to_rig)
+    head = clip.head_rad
+    if config.head:
+        head = turned_back(head, profile.neutral_head_rad)
+    return replace(clip, values=rig.clamp(rig.rest + gains * (values - rig.rest)), head_rad=head)
+
+
+def _at_rate(take: AnimatedTake, rate_hz: float | None) -> AnimatedTake:
+    if rate_hz is None:
+        return take
+    cast = tuple(replace(c, clip=resample(c.clip, rate_hz)) for c in take.characters)
+    return replace(take, arkit=resample(take.arkit, rate_hz), characters=cast)
 
 
 def _unwatched(stage: str, done: int, total: int | None) -> None:

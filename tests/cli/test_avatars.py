@@ -76,4 +76,6 @@ def test_a_file_that_is_no_avatar_is_not_added(say, tmp_path):
 def test_formats_has_a_line_for_each(say):
     code, out, _ = say("formats")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(FORMATS)
+    *lines, legend = out.splitlines()
+    assert [line.split()[0] for line in lines] == list(FORMATS)
+    assert legend.startswith("*")

@@ -74,12 +74,12 @@ def test_a_crop_is_the_same_expression_at_any_size(embed, crops):
 
 
 def test_crops_are_never_searched_for_faces(embed, tmp_path, monkeypatch):
-    from freeavatar.capture import track
+    from freeavatar.capture import cascade
 
     def search(*_: object, **__: object) -> None:
         raise AssertionError("looked for a face")
 
-    monkeypatch.setattr(track, "FaceDetector", search)
+    monkeypatch.setattr(cascade, "FaceDetector", search)
     wall = tmp_path / "wall.png"
     cv2.imwrite(str(wall), np.full((48, 48, 3), 90, np.uint8))
     code, arrays, _ = embed(wall, "--crops")

@@ -24,7 +24,14 @@ def page(command: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [*front.COMMANDS, "avatars list", "avatars show", "avatars add", "avatars remove"]
+    "command",
+    [
+        *front.COMMANDS,
+        *(f"avatars {action}" for action in ("list", "show", "add", "remove")),
+        *(f"data {action}" for action in ("faces", "renders")),
+        *(f"evaluate {action}" for action in ("expression", "triplets")),
+        *(f"train {action}" for action in ("faces", "expression")),
+    ],
 )
 def test_the_manual_has_every_option_of_every_command(capsys, command):
     with pytest.raises(SystemExit):

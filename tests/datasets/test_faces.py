@@ -93,7 +93,7 @@ def test_a_stopped_run_goes_on_with_the_parts_it_has(tmp_path, tar_of_pictures, 
     config = FaceSetConfig((tar_of_pictures,))
 
     def stop_after_first(done: int, total: int) -> None:
-        if done == 1:
+        if done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -245,6 +245,18 @@ def test_formats_are_the_promised_ones():
         "mp4": "{avatar}.mp4",
         "preview": "preview.mp4",
         "report": "report.json",
+        "json": "{avatar}.curves.json",
+        "npz": "{avatar}.curves.npz",
+        "unreal": "{avatar}.unreal.csv",
+        "maya": "{avatar}.maya.py",
+        "blender": "freeavatar_blender.py",
+        "vrm": "{avatar}.vrm",
+        "vrma": "{avatar}.vrma",
+        "vrma-presets": "presets.vrma",
+        "usdc": "{avatar}.usdc",
+        "usdz": "{avatar}.usdz",
+        "fbx": "{avatar}.fbx",
+        "alembic": "{avatar}.abc",
     }
     lines = formats_help().splitlines()
     assert [line.split()[0] for line in lines] == list(FORMATS)
@@ -253,11 +265,12 @@ def test_formats_are_the_promised_ones():
 
 def test_formats_are_chosen_by_name():
     assert [f.name for f in choose_formats(["glb", "livelink"])] == ["livelink", "glb"]
-    assert len(choose_formats()) == len(FORMATS)
+    defaults = ["livelink", "controls", "glb", "mp4", "preview", "report"]
+    assert [f.name for f in choose_formats()] == defaults
     with pytest.raises(UsageError, match="Did you mean preview"):
         choose_formats(["previw"])
     with pytest.raises(UsageError, match="livelink, controls"):
-        choose_formats(["fbx"])
+        choose_formats(["zzz"])
 
 
 def test_what_is_planned_is_what_is_written(tmp_path, take, drawn):

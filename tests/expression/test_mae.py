@@ -65,7 +65,8 @@ def test_it_memorises_a_few_pictures() -> None:
 
 @pytest.mark.parametrize("stem", ["patch", "conv"])
 def test_hidden_pixels_never_reach_the_network(stem: Literal["patch", "conv"]) -> None:
-    config = dataclasses.replace(TINY, trunk=dataclasses.replace(TINY.trunk, stem=stem))
+    trunk = dataclasses.replace(TINY.trunk, stem=stem, stem_widths=(8, 16, 32))
+    config = dataclasses.replace(TINY, trunk=trunk)
     model = MaskedAutoencoder(config).eval()
     batch = torch.rand(2, 3, 32, 32)
     masking = draw_masking(2, 16, 0.75, torch.device("cpu"))

@@ -53,6 +53,22 @@ def test_an_interrupted_run_resumes_to_the_same_curve(tmp_path: Path) -> None:
         torch.testing.assert_close(cut[name], tensor, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("saved_at", [None, 4])
+def test_a_killed_run_comes_to_the_same_curve(tmp_path: Path, saved_at: int | None) -> None:
+    """Nothing is saved on the way out; steps since the last save are done and logged again."""
+    fit(make_run(tmp_path / "whole", 12))
+    run = make_run(tmp_path / "cut", 12)
+    for stop_after in filter(None, (saved_at, 9)):
+        with pytest.raises(KeyboardInterrupt):
+            fit(run, stop_after=stop_after)
+        if stop_after == saved_at:
+            run.save()
+    with (tmp_path / "cut" / "log.jsonl").open("a") as log:
+        log.write('{"step": 9.0, "lo')
+    fit(make_run(tmp_path / "cut", 12))
+    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+
+
 def test_a_checkpoint_reads_back_equal_and_refuses_what_does_not_fit(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_checkpoint(path, Checkpoint("toy", {"width": 4}, {"step": 3}, {"w": torch.arange(9.0)}))
@@ -104,12 +120,25 @@ def test_shards_read_as_one_table(tmp_path: Path) -> None:
     np.testing.assert_array_equal(shards.gather(np.array([4, 0]))[:, 0, 0, 0], [1, 0])
 
 
+def test_shards_of_an_older_numpy_read_without_its_stray_column(tmp_path: Path) -> None:
+    write_shards(tmp_path / "set", [3])
+    np.savez(
+        tmp_path / "set" / "part-000" / "truth.npz",
+        **{"number": np.arange(3), "allow_pickle_": np.array(False)},
+    )
+    assert list(open_shards(tmp_path / "set").columns) == ["number"]
+
+
 def test_bad_shards_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no index\.json"):
         open_shards(tmp_path)
     write_shards(tmp_path / "set", [3])
     np.savez(tmp_path / "set" / "part-000" / "truth.npz", number=np.arange(2))
     with pytest.raises(DataError, match=r"lengths \[2, 3\]"):
+        open_shards(tmp_path / "set")
+    table = tmp_path / "set" / "part-000" / "truth.npz"
+    table.write_bytes(table.read_bytes()[:40])
+    with pytest.raises(DataError, match="damaged"):
         open_shards(tmp_path / "set")
     (tmp_path / "set" / "part-000" / "crops.npy").write_bytes(b"\x93NUMPY cut")
     with pytest.raises(DataError, match="damaged"):

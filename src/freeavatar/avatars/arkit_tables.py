@@ -6,6 +6,8 @@ control on a rendered face.
 
 from __future__ import annotations
 
+from freeavatar.mapping.profiles import LOOKS, MOODS, VOWELS, both
+
 Table = dict[str, dict[str, float]]
 
 
@@ -18,14 +20,6 @@ def _sided(rows: dict[str, dict[str, float]], left: str, right: str) -> Table:
                 control.format(S=side): weight for control, weight in recipe.items()
             }
     return table
-
-
-_BOTH = ("Left", "Right")
-
-
-def _both(stem: str, weight: float = 0.5) -> dict[str, float]:
-    """A control without a side that ARKit splits in two."""
-    return {stem + side: weight for side in _BOTH}
 
 
 # VALID has no lid morphs for the gaze, while ARKit's eyeLook shapes carry the lids with the eye:
@@ -65,8 +59,8 @@ VALID: Table = _sided(
     "uwuh": {"mouthFunnel": 0.6},
     "shchh": {"mouthFunnel": 0.5},
     "chinh": {"mouthShrugLower": 1.0},
-    "mpbuph": {"mouthRollUpper": 1.0} | _both("mouthPress"),
-    "mpbdownh": {"mouthRollLower": 1.0} | _both("mouthPress"),
+    "mpbuph": {"mouthRollUpper": 1.0} | both("mouthPress"),
+    "mpbdownh": {"mouthRollLower": 1.0} | both("mouthPress"),
     "outmiddletgh": {"tongueOut": 1.0},
 }
 
@@ -109,8 +103,8 @@ VITRUVIAN: Table = _sided(
     "kiss": {"mouthPucker": 1.0},
     "lipsdnfunnel": {"mouthFunnel": 0.8},
     "lipsupfunnel": {"mouthFunnel": 0.8},
-    "lipsdnin": {"mouthRollLower": 1.0} | _both("mouthPress", 0.3),
-    "lipsupin": {"mouthRollUpper": 1.0} | _both("mouthPress", 0.3),
+    "lipsdnin": {"mouthRollLower": 1.0} | both("mouthPress", 0.3),
+    "lipsupin": {"mouthRollUpper": 1.0} | both("mouthPress", 0.3),
     "lipsupraisedm": {"mouthShrugUpper": 0.8},
     "chinraised": {"mouthShrugLower": 1.0},
     "cheekspuffed": {"cheekPuff": 1.0},
@@ -119,13 +113,6 @@ VITRUVIAN: Table = _sided(
 
 # VRM expressions, 0.x and 1.0, and the vowels under the names that modellers give their morphs.
 # Emotions are left out: they are blends of the same morphs.
-_VRM_VOWELS: Table = {
-    "aa": {"jawOpen": 1.0, "mouthFunnel": -0.4, "mouthPucker": -0.4},
-    "ih": {"mouthStretchLeft": 0.3, "mouthStretchRight": 0.3},
-    "ou": {"mouthPucker": 1.0},
-    "ee": _both("mouthUpperUp", 0.25) | _both("mouthLowerDown", 0.25) | _both("mouthSmile", 0.2),
-    "oh": {"mouthFunnel": 1.0},
-}
 _VRM_SPELLINGS = {
     "aa": ("aa", "a", "ah", "fclmtha"),
     "ih": ("ih", "i", "fclmthi"),
@@ -134,24 +121,24 @@ _VRM_SPELLINGS = {
     "oh": ("oh", "o", "fclmtho"),
 }
 VRM: Table = {
-    spelling: recipe for vowel, recipe in _VRM_VOWELS.items() for spelling in _VRM_SPELLINGS[vowel]
+    spelling: recipe for vowel, recipe in VOWELS.items() for spelling in _VRM_SPELLINGS[vowel]
 } | {
-    "blink": _both("eyeBlink"),
+    "blink": both("eyeBlink"),
     "blinkleft": {"eyeBlinkLeft": 1.0},
     "blinkright": {"eyeBlinkRight": 1.0},
     "blinkl": {"eyeBlinkLeft": 1.0},
     "blinkr": {"eyeBlinkRight": 1.0},
-    "lookup": _both("eyeLookUp"),
-    "lookdown": _both("eyeLookDown"),
-    "lookleft": {"eyeLookOutLeft": 0.5, "eyeLookInRight": 0.5},
-    "lookright": {"eyeLookInLeft": 0.5, "eyeLookOutRight": 0.5},
-    "surprised": _both("browOuterUp", 0.4) | _both("eyeWide", 0.3),
-    "angledeyebrows": _both("browDown"),
-    "fclbrwangry": _both("browDown"),
-    "fclbrwsurprised": {"browInnerUp": 0.4} | _both("browOuterUp", 0.3),
+    "lookup": LOOKS["lookUp"],
+    "lookdown": LOOKS["lookDown"],
+    "lookleft": LOOKS["lookLeft"],
+    "lookright": LOOKS["lookRight"],
+    "surprised": MOODS["surprised"],
+    "angledeyebrows": both("browDown"),
+    "fclbrwangry": both("browDown"),
+    "fclbrwsurprised": {"browInnerUp": 0.4} | both("browOuterUp", 0.3),
     "fclbrwsorrow": {"browInnerUp": 0.6},
-    "fclmthfun": _both("mouthSmile"),
-    "fclmthdown": _both("mouthFrown"),
+    "fclmthfun": both("mouthSmile"),
+    "fclmthdown": both("mouthFrown"),
 }
 
 MAKEHUMAN: Table = _sided(
@@ -169,16 +156,16 @@ MAKEHUMAN: Table = _sided(
     "right",
 ) | {
     "mouthopen": {"jawOpen": 1.0, "mouthClose": -0.8},
-    "mouthcornerpuller": _both("mouthSmile"),
-    "mouthdepression": _both("mouthFrown"),
-    "mouthdepressionretraction": _both("mouthLowerDown"),
+    "mouthcornerpuller": both("mouthSmile"),
+    "mouthdepression": both("mouthFrown"),
+    "mouthdepressionretraction": both("mouthLowerDown"),
     "mouthelevation": {"mouthShrugLower": 0.7, "mouthShrugUpper": 0.5},
-    "mouthupwardretraction": _both("mouthUpperUp"),
-    "mouthretraction": _both("mouthStretch") | _both("mouthDimple", 0.3),
-    "mouthcompression": _both("mouthPress") | {"mouthRollLower": 0.4, "mouthRollUpper": 0.4},
+    "mouthupwardretraction": both("mouthUpperUp"),
+    "mouthretraction": both("mouthStretch") | both("mouthDimple", 0.3),
+    "mouthcompression": both("mouthPress") | {"mouthRollLower": 0.4, "mouthRollUpper": 0.4},
     "mouthpursing": {"mouthPucker": 1.0},
     "mouthprotusion": {"mouthFunnel": 0.7},
-    "mouthpartlater": _both("mouthLowerDown", 0.2),
+    "mouthpartlater": both("mouthLowerDown", 0.2),
     "tongueout": {"tongueOut": 1.0},
 }
 

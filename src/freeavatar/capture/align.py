@@ -55,6 +55,12 @@ def frame_from_pose(pose: HeadPose) -> CropFrame:
     )
 
 
+def whole_picture(picture: UInt8[np.ndarray, "height width 3"]) -> CropFrame:
+    """The middle square of a picture that is a face crop already."""
+    height, width = picture.shape[:2]
+    return CropFrame(np.array([width, height]) / 2.0, float(min(height, width)), 0.0)
+
+
 def crop(
     picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame, size: int = CROP_SIZE
 ) -> UInt8[np.ndarray, "size size 3"]:

@@ -21,8 +21,8 @@ _BLAZE_SIDE = 128
 _YUNET_SIDE = 640
 _YUNET_STRIDES = (8, 16, 32)
 _YUNET_OUTPUTS = [f"{name}_{s}" for s in _YUNET_STRIDES for name in ("cls", "obj", "bbox", "kps")]
-_YUNET_MIN_SCORE = 0.6
-"""Keeps blurred faces; below it YuNet takes knees and knots for faces."""
+_YUNET_STRICTER = 0.1
+"""More is asked of YuNet: 0.6 keeps blurred faces, below it takes knees and knots for faces."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class FaceDetector:
         square, scale, offset = _letterbox(picture, _YUNET_SIDE)
         batch = square[..., ::-1].transpose(2, 0, 1)[None].astype(np.float32)
         shapes, scores = _decode_yunet(self._yunet.run(_YUNET_OUTPUTS, {"input": batch}))
-        kept = scores >= max(self._min_score, _YUNET_MIN_SCORE)
+        kept = scores >= self._min_score + _YUNET_STRICTER
         if not kept.any():
             return []
         in_picture = (shapes[kept] - offset) / scale

@@ -10,6 +10,7 @@ import tyro
 
 from freeavatar.avatars import catalog
 from freeavatar.avatars.avatar import Avatar
+from freeavatar.avatars.coverage import Coverage, profile_coverage
 from freeavatar.errors import AvatarError
 from freeavatar.export.files import finished_file, refuse_existing
 from freeavatar.rig import REGIONS
@@ -131,4 +132,15 @@ def _facts(avatar: Avatar) -> list[str]:
         f"can be driven: {driven}",
         "controls:",
         *regions,
+        "understands:",
+        *(_coverage_line(coverage) for coverage in profile_coverage(avatar)),
     ]
+
+
+def _coverage_line(coverage: Coverage) -> str:
+    """How many names of a profile move the avatar, and which do not."""
+    total = len(coverage.shown) + len(coverage.missing)
+    lacking = f"; not {' '.join(coverage.missing)}" if coverage.missing else ""
+    if not coverage.shown:
+        lacking = ""
+    return f"  {coverage.profile:<7} {len(coverage.shown):>3} of {total}{lacking}"

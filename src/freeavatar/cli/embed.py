@@ -44,6 +44,8 @@ class Command:
             raise UsageError(
                 "Name at least one picture, video or folder. See: freeavatar embed --help"
             )
+        if self.track.actor == "all":
+            raise UsageError("embed follows one actor of an input: use --actor NUMBER or largest.")
         refuse_existing([self.out], self.overwrite)
         terminal = Terminal()
         sources = self._sources(terminal)

@@ -22,8 +22,14 @@ from freeavatar.errors import FreeAvatarError, UsageError
 COMMANDS = {
     "animate": "animate avatars with the faces in videos or pictures",
     "avatars": "list, show, add and remove avatars",
+    "calibrate": "learn an actor's neutral face and reach, for the actor's other takes",
+    "data": "make training sets: real faces, renders of avatars",
     "embed": "describe expressions as vectors: pictures, videos or face crops -> .npz",
-    "formats": "list every file that `animate` can write",
+    "evaluate": "measure how good results and networks are",
+    "formats": "list every file that `animate` and `retarget` can write",
+    "live": "drive an avatar in other programs with your face, now",
+    "retarget": "drive avatars with curves: Live Link Face CSV, animated GLB, our own files",
+    "train": "train the networks (needs the extra [train])",
 }
 """Each is a module of this package with a `Command`, loaded only when asked for."""
 

@@ -1,4 +1,4 @@
-"""Real faces for training: tars or folders of pictures -> a shard set of aligned crops.
+"""Real faces for training: tars, folders or videos -> a shard set of aligned crops.
 
 Crops are made by capture, so that training sees what the product sees. Teachers (a blendshape
 net, an emotion net) are optional files that label the crops; the product never runs them.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
 import shutil
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,17 +23,26 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from freeavatar.capture.align import crop, frame_from_pose, shard_crop
+from freeavatar.capture.align import CropFrame, crop, frame_from_pose, shard_crop
 from freeavatar.capture.detect import Detection, FaceDetector
 from freeavatar.capture.headpose import fit_detection, fit_mesh
 from freeavatar.capture.landmarks import FaceMesh, Mesh, region_from_detection, region_from_mesh
+from freeavatar.capture.video import open_video
+from freeavatar.datasets.face_sources import (
+    Listing,
+    NearCopies,
+    PictureFile,
+    list_once,
+    read_pictures,
+)
 from freeavatar.datasets.teachers import EMOTIONS, Teachers, load_teachers
-from freeavatar.errors import DataError
+from freeavatar.errors import DataError, MediaError
 from freeavatar.rig import ARKIT_NAMES
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 PART_SIZE = 2048
-Rejection = Literal["unreadable", "no face", "small", "unsure", "flat"]
+Rejection = Literal["unreadable", "no face", "small", "unsure", "flat", "near copy"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,11 @@ class FaceFilter:
 
 @dataclass(frozen=True)
 class FaceSample:
-    """One row of the set."""
+    """One face of a picture; a row of the set for each of its crops."""
 
-    crop: UInt8[np.ndarray, "144 144 3"]
+    crops: tuple[UInt8[np.ndarray, "144 144 3"], ...]
+    """As the product places it on a still; then as the detector alone would; then with the errors
+    and margins of live tracking."""
     head_rad: Float[np.ndarray, "3"]
     quality: float
     """Mesh score in [0, 1]; half the detector's score where the mesh failed."""
@@ -67,8 +78,9 @@ class FaceSample:
 class FaceReader:
     """Detector and mesh: the main face of a picture, aligned and judged."""
 
-    def __init__(self, limits: FaceFilter) -> None:
+    def __init__(self, limits: FaceFilter, num_crops: int = 1) -> None:
         self._limits = limits
+        self._num_crops = num_crops
         self._detector = FaceDetector()
         self._network = FaceMesh()
 
@@ -97,8 +109,10 @@ class FaceReader:
         if fine < self._limits.min_sharpness:
             return "flat"
         quality = mesh.score if trusted else 0.5 * detection.score
+        detected = frame_from_pose(fit_detection(detection))
+        frames = [frame, detected, *jittered(frame, self._num_crops - 2)][: self._num_crops]
         return FaceSample(
-            shard_crop(picture, frame),
+            tuple(shard_crop(picture, frame) for frame in frames),
             pose.head_rad,
             quality,
             fine,
@@ -106,6 +120,21 @@ class FaceReader:
             mesh if trusted else None,
             narrow,
         )
+
+
+def jittered(frame: CropFrame, num: int) -> list[CropFrame]:
+    """The frame as live tracking would have it: a little off, a little tighter or wider.
+
+    Strength is what two trackers of one face disagree by; the same frame gives the same result.
+    """
+    rng = np.random.default_rng(abs(int(1e3 * frame.center_px.sum() + 1e6 * frame.side_px)))
+    frames = []
+    for _ in range(num):
+        shift = rng.normal(0.0, 0.02, 2) * frame.side_px
+        margin = float(np.exp(rng.normal(0.0, 0.03) + rng.uniform(-0.08, 0.12)))
+        roll_rad = frame.roll_rad + float(rng.normal(0.0, 0.05))
+        frames.append(CropFrame(frame.center_px + shift, frame.side_px * margin, roll_rad))
+    return frames
 
 
 def sharpness(picture: UInt8[np.ndarray, "height width 3"]) -> float:
@@ -124,58 +153,6 @@ def _main_face(found: Sequence[Detection], width: int, height: int) -> Detection
         return face.size_px - float(away)
 
     return max(found, key=prominence)
-
-
-@dataclass(frozen=True)
-class PictureFile:
-    """One picture in a folder or a tar."""
-
-    source: Path
-    name: str
-
-    @property
-    def key(self) -> str:
-        """Name without suffix, folders kept."""
-        return str(Path(self.name).with_suffix(""))
-
-
-def list_pictures(sources: Sequence[Path]) -> tuple[list[PictureFile], int]:
-    """All different pictures of tars and folders in name order, and how many exact copies went."""
-    seen: set[str] = set()
-    files: list[PictureFile] = []
-    num_copies = 0
-    for source in sources:
-        for name, data in _read_all(source):
-            digest = hashlib.sha1(data).hexdigest()
-            if digest in seen:
-                num_copies += 1
-            else:
-                seen.add(digest)
-                files.append(PictureFile(source, name))
-    if not files:
-        listed = ", ".join(str(source) for source in sources)
-        raise DataError(f"No pictures ({', '.join(PICTURE_SUFFIXES)}) in {listed}.")
-    return sorted(files, key=lambda file: (file.source, file.name)), num_copies
-
-
-def _read_all(source: Path) -> Iterator[tuple[str, bytes]]:
-    if source.is_dir():
-        for path in sorted(source.rglob("*")):
-            if path.suffix.lower() in PICTURE_SUFFIXES:
-                yield str(path.relative_to(source)), path.read_bytes()
-        return
-    try:
-        with tarfile.open(source) as tar:
-            for member in tar:
-                if member.isfile() and Path(member.name).suffix.lower() in PICTURE_SUFFIXES:
-                    stream = tar.extractfile(member)
-                    assert stream is not None
-                    yield member.name, stream.read()
-    except (OSError, tarfile.TarError) as error:
-        raise DataError(
-            f"{source} is neither a folder nor a readable tar ({error}). "
-            "Give folders of pictures or .tar files."
-        ) from error
 
 
 def read_labels(path: Path) -> dict[str, str]:
@@ -198,6 +175,12 @@ class FaceSetConfig:
     """Folder that holds face_blendshapes.onnx and faceapi_expression.onnx; without it no labels."""
     limits: FaceFilter = FaceFilter()
     num_processes: int = 1
+    crops_per_face: int = 1
+    """More than one adds crops placed with the errors and margins of live tracking."""
+    video_step_s: float = 0.5
+    """Between the frames that are taken from a video."""
+    without_near_copies: bool = True
+    """Leave out pictures that came before in another size or compression."""
 
 
 def build_face_set(
@@ -207,34 +190,52 @@ def build_face_set(
 ) -> Counter[str]:
     """Write the shard set; parts that are complete from an earlier run are kept.
 
-    Returns how many pictures were kept and why the others were not.
+    `progress` counts pictures and videos. Returns how many pictures were kept and why the others
+    were not; unreadable ones and tars cut short are told in warnings.
     """
-    files, num_copies = list_pictures(config.sources)
-    splits = read_labels(config.labels) if config.labels else {}
     out.mkdir(parents=True, exist_ok=True)
-    recipe = _describe(config, files)
+    listing = list_once(config.sources, config.without_near_copies, out / "listing.json")
+    splits = read_labels(config.labels) if config.labels else {}
+    recipe = _describe(config, listing.files)
     _refuse_other_set(out, recipe)
     for abandoned in out.glob(".part-*"):
         shutil.rmtree(abandoned)
-    jobs = [
-        _Job(out / f"part-{i:03d}", tuple(files[start : start + PART_SIZE]), splits, config)
-        for i, start in enumerate(range(0, len(files), PART_SIZE))
-    ]
-    progress(0, len(jobs))
-    if config.num_processes > 1:
+    jobs = list(_jobs(out, listing, splits, config))
+    total = len(listing.files)
+    done = sum(len(job.files) for job in jobs if job.is_done)
+    progress(done, total)
+    missing = [job for job in jobs if not job.is_done]
+    if config.num_processes > 1 and len(missing) > 1:
         with get_context("spawn").Pool(config.num_processes) as pool:
-            for done, _ in enumerate(pool.imap_unordered(_build_part, jobs), 1):
-                progress(done, len(jobs))
+            for num in pool.imap_unordered(_build_part, missing):
+                done += num
+                progress(done, total)
     else:
-        for done, job in enumerate(jobs, 1):
-            _build_part(job)
-            progress(done, len(jobs))
-    outcome: Counter[str] = Counter({"copy": num_copies})
+        for job in missing:
+            done += _build_part(job)
+            progress(done, total)
+    outcome = Counter(listing.left_out)
+    unreadable: list[str] = []
     for job in jobs:
-        finished = job.folder if job.folder.is_dir() else job.empty
-        outcome.update(json.loads((finished / "outcome.json").read_text()))
+        report = json.loads((job.finished / "outcome.json").read_text())
+        unreadable += report.pop("unreadable names", [])
+        outcome.update(report)
+    if unreadable:
+        more = f" and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
+        logger.warning("Cannot be read and left out: %s%s.", ", ".join(unreadable[:5]), more)
     _write_json(out / "index.json", recipe | {"outcome": dict(outcome)})
     return outcome
+
+
+def _jobs(
+    out: Path, listing: Listing, splits: dict[str, str], config: FaceSetConfig
+) -> Iterator[_Job]:
+    """Pictures in parts of one size, every video as a part of its own."""
+    pictures = [file for file in listing.files if not file.is_video]
+    groups = [pictures[i : i + PART_SIZE] for i in range(0, len(pictures), PART_SIZE)]
+    groups += [[file] for file in listing.files if file.is_video]
+    for i, files in enumerate(groups):
+        yield _Job(out / f"part-{i:03d}", tuple(files), splits, config)
 
 
 @dataclass(frozen=True)
@@ -249,26 +250,41 @@ class _Job:
         """Stands for a finished part of which no face was kept."""
         return self.folder.with_name(self.folder.name.replace("part", "empty"))
 
+    @property
+    def is_done(self) -> bool:
+        return self.folder.is_dir() or self.empty.is_dir()
 
-def _build_part(job: _Job) -> None:
-    """One part, written beside its place and renamed when complete."""
-    if job.folder.is_dir() or job.empty.is_dir():
-        return
+    @property
+    def finished(self) -> Path:
+        return self.folder if self.folder.is_dir() else self.empty
+
+
+def _build_part(job: _Job) -> int:
+    """One part, written beside its place and renamed when complete; the number of its files."""
     cv2.setNumThreads(1)
-    reader = FaceReader(job.config.limits)
+    reader = FaceReader(job.config.limits, job.config.crops_per_face)
     teachers = load_teachers(job.config.teachers) if job.config.teachers else None
     crops: list[np.ndarray] = []
     rows: list[dict[str, Any]] = []
     outcome: Counter[str] = Counter()
-    for file, data in _contents(job.files):
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        sample = "unreadable" if picture is None else reader.read(picture[..., ::-1].copy())
+    unreadable: list[str] = []
+    shown = NearCopies()
+    for file, key, picture in _pictures(job):
+        sample = "unreadable" if picture is None else reader.read(picture)
+        # Pictures were compared before; frames of a video are so by their faces.
+        if file.is_video and isinstance(sample, FaceSample):
+            grey = cv2.cvtColor(sample.narrow, cv2.COLOR_RGB2GRAY)
+            sample = "near copy" if shown.is_copy(grey) else sample
         if isinstance(sample, str):
             outcome[sample] += 1
+            if sample == "unreadable":
+                unreadable.append(key)
             continue
         outcome["kept"] += 1
-        crops.append(sample.crop)
-        rows.append(_row(file, sample, teachers, job.splits))
+        row = _row(key, sample, teachers, job.splits)
+        for framing, cut in enumerate(sample.crops):
+            crops.append(cut)
+            rows.append(row | {"framing": np.int8(framing)})
     unfinished = job.folder.with_name(f".{job.folder.name}.{os.getpid()}")
     unfinished.mkdir(parents=True)
     try:
@@ -276,19 +292,49 @@ def _build_part(job: _Job) -> None:
             columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
             np.save(unfinished / "crops.npy", np.stack(crops))
             np.savez(unfinished / "truth.npz", **columns)  # type: ignore[arg-type]
-        _write_json(unfinished / "outcome.json", dict(outcome))
+        named: dict[str, Any] = {"unreadable names": unreadable} if unreadable else {}
+        _write_json(unfinished / "outcome.json", dict(outcome) | named)
         unfinished.rename(job.folder if rows else job.empty)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    return len(job.files)
+
+
+def _pictures(job: _Job) -> Iterator[tuple[PictureFile, str, np.ndarray | None]]:
+    """(file, key, RGB): None for what cannot be read."""
+    for file in (file for file in job.files if file.is_video):
+        for key, picture in _video_frames(file, job.config.video_step_s):
+            yield file, key, picture
+    for file, data in read_pictures([file for file in job.files if not file.is_video]):
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+        yield file, file.key, None if picture is None else picture[..., ::-1].copy()
+
+
+def _video_frames(file: PictureFile, step_s: float) -> Iterator[tuple[str, np.ndarray | None]]:
+    next_s = 0.0
+    try:
+        for frame in open_video(file.path):
+            if frame.time_s >= next_s:
+                next_s = frame.time_s + step_s
+                yield f"{file.key}/{frame.index:06d}", frame.rgb
+    except MediaError:
+        yield file.key, None
+
+
+def _split_of(key: str, splits: dict[str, str]) -> str:
+    """By its key, by its file name, or by the video that it is a frame of."""
+    for name in (key, Path(key).name, str(Path(key).parent), Path(key).parent.name):
+        if name in splits:
+            return splits[name]
+    return "train"
 
 
 def _row(
-    file: PictureFile, sample: FaceSample, teachers: Teachers | None, splits: dict[str, str]
+    key: str, sample: FaceSample, teachers: Teachers | None, splits: dict[str, str]
 ) -> dict[str, Any]:
-    key = file.key
     row = {
         "key": key,
-        "split": splits.get(key, splits.get(Path(key).name, "train")),
+        "split": _split_of(key, splits),
         "head_rad": sample.head_rad.astype(np.float16),
         "quality": np.float16(sample.quality),
         "sharpness": np.float16(sample.sharpness),
@@ -302,23 +348,6 @@ def _row(
     return row
 
 
-def _contents(files: Sequence[PictureFile]) -> Iterator[tuple[PictureFile, bytes]]:
-    opened: dict[Path, tarfile.TarFile] = {}
-    try:
-        for file in files:
-            if file.source.is_dir():
-                yield file, (file.source / file.name).read_bytes()
-                continue
-            if file.source not in opened:
-                opened[file.source] = tarfile.open(file.source)  # noqa: SIM115 (closed below)
-            stream = opened[file.source].extractfile(file.name)
-            assert stream is not None
-            yield file, stream.read()
-    finally:
-        for tar in opened.values():
-            tar.close()
-
-
 def _describe(config: FaceSetConfig, files: Sequence[PictureFile]) -> dict[str, Any]:
     names = "\n".join(f"{file.source.name}/{file.name}" for file in files)
     return {
@@ -327,6 +356,8 @@ def _describe(config: FaceSetConfig, files: Sequence[PictureFile]) -> dict[str, 
         "pictures": hashlib.sha256(names.encode()).hexdigest()[:16],
         "limits": vars(config.limits),
         "sources": [source.name for source in config.sources],
+        "crops_per_face": config.crops_per_face,
+        "video_step_s": config.video_step_s,
         "columns": {
             "key": "picture name",
             "split": "from the labels file",
@@ -334,6 +365,7 @@ def _describe(config: FaceSetConfig, files: Sequence[PictureFile]) -> dict[str, 
             "quality": "mesh score, or half the detector's score where the mesh failed",
             "sharpness": "share of variance in fine detail",
             "box": "left, top, right, bottom in the source picture",
+            "framing": "0 exact, 1 by the detector alone, from 2 on as live tracking may place it",
             "teacher": list(ARKIT_NAMES) if config.teachers else None,
             "emotion": list(EMOTIONS) if config.teachers else None,
             "emotion_features": "256 activations of the emotion net" if config.teachers else None,

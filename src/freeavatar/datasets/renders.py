@@ -1,8 +1,8 @@
 """Training pictures with exact truth: actors drawn in random expressions, poses and lights.
 
 Picture i of a set depends on the seed and on i alone, so parts can be made in any order, by any
-number of processes, and a stopped run goes on where it was. Damage (noise, blur, occluders,
-compression) is left to training.
+number of processes, and a stopped run goes on where it was. Things before the face and what cameras
+do to pictures are drawn from a generator of their own: without them the same faces come out clean.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from freeavatar.avatars.avatar import pose
-from freeavatar.avatars.scene import render
+from freeavatar.avatars.scene import Camera, render
 from freeavatar.datasets.actors import Actor
+from freeavatar.datasets.camera_damage import film
 from freeavatar.datasets.motion_sources import SOURCES, MotionSources, set_gaze
+from freeavatar.datasets.occluders import FacePlace, cover
 from freeavatar.datasets.render_variation import (
     Backgrounds,
     draw_camera,
@@ -54,10 +56,16 @@ class RenderSet:
     shadow_share: float = 0.4
     look_back_share: float = 0.35
     """How often a turned head keeps its eyes on the camera, as people on video do."""
+    occluded_share: float = 0.0
+    """Share of pictures with something before the face: hands, hair, glasses, masks, mics."""
+    camera_damage_share: float = 0.0
+    """Share of pictures as a poor camera would take them: lens, blur, noise, compression."""
 
     def __post_init__(self) -> None:
         if not self.actors or len(self.actors) != len(self.weights):
             raise ValueError(f"{len(self.actors)} actors, {len(self.weights)} weights")
+        if self.num < 1:
+            raise ValueError(f"num is {self.num}, a set has at least one picture")
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,24 @@ def draw_picture(spec: RenderSet, number: int) -> tuple[UInt8[np.ndarray, "size 
         shadow_size=160 if rng.random() < spec.shadow_share else 0,
         colors=draw_colors(actor.prepared, rng),
     )
-    return picture.rgb, Truth(np.where(actor.shows, arkit, 0.0), head_rad, which, source)
+    truth = Truth(np.where(actor.shows, arkit, 0.0), head_rad, which, source)
+    return _as_filmed(spec, number, picture.rgb, actor, head_rad, camera), truth
+
+
+def _as_filmed(
+    spec: RenderSet,
+    number: int,
+    rgb: UInt8[np.ndarray, "size size 3"],
+    actor: Actor,
+    head_rad: tuple[float, float, float],
+    camera: Camera,
+) -> UInt8[np.ndarray, "size size 3"]:
+    """With something before the face, through a real lens, or neither."""
+    rng = np.random.default_rng((spec.seed, number, 1))
+    occluded, damaged = rng.random(2) < (spec.occluded_share, spec.camera_damage_share)
+    if occluded:
+        rgb = cover(rgb, FacePlace.of(actor.avatar.face, head_rad, camera, spec.size), rng)
+    return film(rgb, rng) if damaged else rgb
 
 
 def draw_shard(
@@ -122,8 +147,7 @@ def write_renders(
     report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> None:
     """Write all missing parts of a set; `report(done, total)` counts pictures."""
-    out.mkdir(parents=True, exist_ok=True)
-    _write_index(spec, out)
+    claim_folder(spec, out)
     parts = list(_parts(spec))
     missing = [part for part in parts if not part.folder(out).is_dir()]
     done = spec.num - sum(part.num for part in missing)
@@ -178,14 +202,15 @@ def _write_part(spec: RenderSet, out: Path, part: _Part) -> int:
         whole = Path(unfinished) / "part"
         whole.mkdir()
         np.save(whole / "crops.npy", crops)
-        np.savez(whole / "truth.npz", allow_pickle=False, **columns)
+        np.savez(whole / "truth.npz", **columns)  # type: ignore[arg-type]
         if not part.folder(out).exists():
             whole.rename(part.folder(out))
     return part.num
 
 
-def _write_index(spec: RenderSet, out: Path) -> None:
+def claim_folder(spec: RenderSet, out: Path) -> None:
     """Write index.json, or check that the folder holds parts of this very set."""
+    out.mkdir(parents=True, exist_ok=True)
     index = {
         "kind": "renders",
         "version": FORMAT_VERSION,
@@ -198,10 +223,15 @@ def _write_index(spec: RenderSet, out: Path) -> None:
         "shows": [[bool(value) for value in actor.shows] for actor in spec.actors],
         "weights": list(spec.weights),
     }
+    # Written only where used: sets without them stay what they were.
+    for name in ("occluded_share", "camera_damage_share"):
+        if getattr(spec, name):
+            index[name] = getattr(spec, name)
     path = out / "index.json"
     if path.is_file():
         found = json.loads(path.read_text())
-        different = [key for key in index if found.get(key) != index[key]]
+        keys = {*index, "occluded_share", "camera_damage_share"}
+        different = sorted(key for key in keys if found.get(key) != index.get(key))
         if different:
             raise DataError(
                 f"{out} holds renders made otherwise ({', '.join(different)} differ). "
@@ -209,16 +239,3 @@ def _write_index(spec: RenderSet, out: Path) -> None:
             )
         return
     path.write_text(json.dumps(index, indent=1))
-
-
-def sheet(
-    crops: Sequence[UInt8[np.ndarray, "size size 3"]], columns: int = 12
-) -> UInt8[np.ndarray, "height width 3"]:
-    """Pictures side by side, to look at."""
-    size = crops[0].shape[0]
-    rows = -(-len(crops) // columns)
-    canvas = np.zeros((rows * size, columns * size, 3), np.uint8)
-    for i, crop in enumerate(crops):
-        top, left = divmod(i, columns)
-        canvas[top * size : (top + 1) * size, left * size : (left + 1) * size] = crop
-    return canvas

@@ -16,6 +16,7 @@ from freeavatar.errors import DataError
 from freeavatar.inference import open_session
 from freeavatar.rig import ARKIT_NAMES
 
+BLENDSHAPE_NET, EMOTION_NET = "face_blendshapes.onnx", "faceapi_expression.onnx"
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 
 # The blendshape net's outputs: `_neutral`, then the ARKit names in alphabetical order, no tongue.
@@ -36,14 +37,11 @@ _POINTS = (
 # fmt: on
 
 
-class Teachers:
-    """Scores for one face."""
+class BlendshapeScores:
+    """The 52-score net: what a mesh moves."""
 
-    def __init__(
-        self, blendshapes: onnxruntime.InferenceSession, emotions: onnxruntime.InferenceSession
-    ) -> None:
-        self._blendshapes = blendshapes
-        self._emotions = emotions
+    def __init__(self, network: onnxruntime.InferenceSession) -> None:
+        self._network = network
         self._column = np.array([_SCORES.index(n) if n in _SCORES else -1 for n in ARKIT_NAMES])
 
     def arkit(self, mesh: Mesh | None) -> Float[np.ndarray, "52"]:
@@ -51,8 +49,22 @@ class Teachers:
         if mesh is None:
             return np.full(len(ARKIT_NAMES), np.nan, np.float32)
         points = mesh.points[list(_POINTS), :2].astype(np.float32)[None]
-        scores = self._blendshapes.run(None, {"serving_default_input_points:0": points})[0]
+        scores = self._network.run(None, {"serving_default_input_points:0": points})[0]
         return np.where(self._column < 0, np.nan, scores.reshape(-1)[self._column])
+
+
+class Teachers:
+    """Scores for one face."""
+
+    def __init__(
+        self, blendshapes: BlendshapeScores, emotions: onnxruntime.InferenceSession
+    ) -> None:
+        self._blendshapes = blendshapes
+        self._emotions = emotions
+
+    def arkit(self, mesh: Mesh | None) -> Float[np.ndarray, "52"]:
+        """Scores in the order of ARKIT_NAMES; NaN for tongueOut, and everywhere without a mesh."""
+        return self._blendshapes.arkit(mesh)
 
     def emotion(
         self, face: UInt8[np.ndarray, "112 112 3"]
@@ -63,12 +75,15 @@ class Teachers:
         return probabilities[0], features[0]
 
 
+def find_network(folder: Path, name: str) -> Path:
+    """A file anywhere below the folder."""
+    found = sorted(folder.rglob(name))
+    if not found:
+        raise DataError(f"No {name} below {folder}. Give a folder that holds it.")
+    return found[0]
+
+
 def load_teachers(folder: Path) -> Teachers:
-    """Find both nets anywhere below the folder."""
-    paths = []
-    for name in ("face_blendshapes.onnx", "faceapi_expression.onnx"):
-        found = sorted(folder.rglob(name))
-        if not found:
-            raise DataError(f"No {name} below {folder}. Give --teachers a folder that holds it.")
-        paths.append(found[0])
-    return Teachers(open_session(paths[0]), open_session(paths[1]))
+    """Both nets, found anywhere below the folder."""
+    blendshapes = BlendshapeScores(open_session(find_network(folder, BLENDSHAPE_NET)))
+    return Teachers(blendshapes, open_session(find_network(folder, EMOTION_NET)))

@@ -19,24 +19,34 @@ from freeavatar.export.glb_tracks import Track, performance_tracks
 
 FLOAT = 5126
 ACCESSOR_TYPES = {"weights": "SCALAR", "rotation": "VEC4", "translation": "VEC3"}
+MESHOPT = "EXT_meshopt_compression"
 MAX_BYTES = 2**32 - 1
 """A GLB container counts its bytes in 32 bits."""
 
 
-def write_glb(path: Path, avatar: Avatar, clip: AnimationClip, name: str = "performance") -> None:
+def write_glb(
+    path: Path,
+    avatar: Avatar,
+    clip: AnimationClip,
+    name: str = "performance",
+    unpack: bool = False,
+) -> None:
     """Copy the avatar's file and add an animation of morph weights, eyes and head.
 
-    Meshes, textures, bones, expressions and compressed parts stay as they are; animations that
-    the file had follow after the new one. Key frames are at the clip's own times.
+    Meshes, textures, bones, expressions and compressed parts stay as they are, unless `unpack`
+    asks for plain data; animations that the file had follow after the new one. Key frames are at
+    the clip's own times.
     """
     if not avatar.source:
         raise AvatarError(f"{avatar.name} was not loaded from a file, so no GLB can be written.")
     file = read_gltf(Path(avatar.source))
     document = copy.deepcopy(file.json)
     tracks = performance_tracks(file, document, avatar, clip)
-    _repair_bounds(file, document)
-    binary = _Binary(file, document)
-    _add_animation(document, binary, name, clip.times_s, tracks)
+    repair_bounds(file, document)
+    binary = BinaryChunk(file, document)
+    if unpack:
+        binary.unpack(file)
+    add_animation(document, binary, name, clip.times_s, tracks)
     document["buffers"][0]["byteLength"] = len(binary.data)
     if len(binary.data) > MAX_BYTES - 2**24:
         raise OutputError(
@@ -45,7 +55,7 @@ def write_glb(path: Path, avatar: Avatar, clip: AnimationClip, name: str = "perf
     path.write_bytes(pack_glb(document, bytes(binary.data)))
 
 
-def _repair_bounds(file: GltfFile, document: dict[str, Any]) -> None:
+def repair_bounds(file: GltfFile, document: dict[str, Any]) -> None:
     """Right bounds for accessors that declare wrong ones, which the format's validator refuses.
 
     Some exporters write 0 for the bounds of morph targets. Compressed views are made by tools
@@ -62,9 +72,9 @@ def _repair_bounds(file: GltfFile, document: dict[str, Any]) -> None:
                 entry[bound] = [float(value) for value in actual]
 
 
-def _add_animation(
+def add_animation(
     document: dict[str, Any],
-    binary: _Binary,
+    binary: BinaryChunk,
     name: str,
     times_s: Float[np.ndarray, " frame"],
     tracks: Sequence[Track],
@@ -92,7 +102,17 @@ def _add_animation(
         document["animations"] = [ours, *document.get("animations", [])]
 
 
-class _Binary:
+def forget_extension(document: dict[str, Any], name: str) -> None:
+    """No longer say that an extension is used."""
+    for key in ("extensionsUsed", "extensionsRequired"):
+        kept = [used for used in document.get(key, []) if used != name]
+        if kept:
+            document[key] = kept
+        else:
+            document.pop(key, None)
+
+
+class BinaryChunk:
     """The one binary chunk of the new file: what the old buffers held, then what is added."""
 
     def __init__(self, file: GltfFile, document: dict[str, Any]) -> None:
@@ -121,6 +141,20 @@ class _Binary:
         self._document["accessors"].append(entry | (bounds or {}))
         return len(self._document["accessors"]) - 1
 
+    def unpack(self, file: GltfFile) -> None:
+        """Plain data in place of meshopt-compressed views, for programs that cannot read those."""
+        for index, view in enumerate(self._document["bufferViews"]):
+            packed = view.get("extensions", {}).pop(MESHOPT, None)
+            if packed is None:
+                continue
+            data = bytes(file.view(index))
+            view |= {"buffer": 0, "byteOffset": self._extend(data), "byteLength": len(data)}
+            if not view["extensions"]:
+                del view["extensions"]
+        # The placeholder buffers that only compressed views used come last.
+        del self._document["buffers"][1:]
+        forget_extension(self._document, MESHOPT)
+
     def _view(self, data: bytes) -> int:
         entry = {"buffer": 0, "byteOffset": self._extend(data), "byteLength": len(data)}
         self._document["bufferViews"].append(entry)
@@ -145,7 +179,7 @@ class _Binary:
                 moved[number] = (0, self._extend(data[: entry["byteLength"]]))
         buffers[:] = kept
         for view in self._document["bufferViews"]:
-            packed = view.get("extensions", {}).get("EXT_meshopt_compression")
+            packed = view.get("extensions", {}).get(MESHOPT)
             for reference in (view, packed) if packed else (view,):
                 buffer, start = moved[reference["buffer"]]
                 reference["buffer"] = buffer

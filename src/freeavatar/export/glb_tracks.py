@@ -81,7 +81,7 @@ def _eye_tracks(
         angles = np.array([gaze_angles(avatar, eye, controls) for controls in clip.values])
         if not angles.any():
             continue
-        nodes = _eye_nodes(scene, avatar, eye)
+        nodes = eye_nodes(scene, avatar, eye)
         if not nodes:
             log.warning(
                 "The %s eye of %s has no node of its own; its gaze is not in the GLB.",
@@ -96,7 +96,7 @@ def _eye_tracks(
     return tracks
 
 
-def _eye_nodes(scene: Scene, avatar: Avatar, eye: Eye) -> list[int]:
+def eye_nodes(scene: Scene, avatar: Avatar, eye: Eye) -> list[int]:
     """The eye's own node, and nodes beside it whose whole mesh turns with it: iris, cornea."""
     whole = {
         surface.name
@@ -127,7 +127,7 @@ def _head_tracks(
     if not clip.head_rad.any():
         return []
     turns = turned @ np.array([rotation(*head) for head in clip.head_rad]) @ turned
-    joint = _head_joint(document, scene, vrm)
+    joint = head_joint(document, scene, vrm)
     if joint is not None:
         return turn_node(document, scene, joint, turns, scene.nodes[joint].world[:3, 3])
     wrapper = _wrap(document, scene)
@@ -138,7 +138,7 @@ def _head_tracks(
     ]
 
 
-def _head_joint(document: dict[str, Any], scene: Scene, vrm: VrmFacts | None) -> int | None:
+def head_joint(document: dict[str, Any], scene: Scene, vrm: VrmFacts | None) -> int | None:
     """The bone or node that carries the face; None when the file has none."""
     named = [vrm.head] if vrm is not None and vrm.head in scene.nodes else []
     for node in scene.nodes.values():

@@ -54,7 +54,7 @@ def write_livelink(path: Path, clip: AnimationClip) -> None:
         raise ValueError(f"Live Link Face needs the ARKit rig, this clip has {clip.rig.name!r}")
     shapes = clip.values[:, [ARKIT.index(name[0].lower() + name[1:]) for name in SHAPE_COLUMNS]]
     # Adding zero turns -0.0 into 0.0, which would be written with its sign.
-    curves = np.hstack([shapes, clip.head_rad * FILE_FROM_HEAD, _eye_angles(clip)]) + 0.0
+    curves = np.hstack([shapes, clip.head_rad * FILE_FROM_HEAD, eye_angles(clip)]) + 0.0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(HEADER)
@@ -106,8 +106,9 @@ def timecode(time_s: float) -> str:
     return f"{hours % 24:02d}:{minute:02d}:{second:02d}:{frame:02d}.{thousandth:03d}"
 
 
-def _eye_angles(clip: AnimationClip) -> Float[np.ndarray, "frame 6"]:
-    """Yaw, pitch and roll of the left and of the right eye, radians in the file's signs."""
+def eye_angles(clip: AnimationClip) -> Float[np.ndarray, "frame 6"]:
+    """Yaw, pitch and roll of the left and of the right eye, radians in the file's signs, from the
+    gaze of an ARKit clip."""
 
     def look(direction: str, side: str) -> Float[np.ndarray, " frame"]:
         return clip.values[:, ARKIT.index(f"eyeLook{direction}{side}")]

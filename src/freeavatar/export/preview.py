@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -53,6 +53,11 @@ class PreviewLayout:
         per_row = max(1, math.ceil(len(names) / rows))
         return PreviewLayout(caption, tuple(names), width, height, side, per_row)
 
+    @staticmethod
+    def alone(names: Sequence[str]) -> PreviewLayout:
+        """Without an input: the avatars side by side."""
+        return replace(PreviewLayout.fitting("", 1.0, names), input_width=0)
+
     @property
     def input_side_px(self) -> int:
         """The longer side at which the input need be decoded."""
@@ -76,8 +81,9 @@ class PreviewLayout:
         canvas[:] = BACKGROUND
         if frame is not None:
             _paste_fitted(canvas[: self.input_height, : self.input_width], frame)
-        caption = self.caption if found else f"{self.caption} - no face"
-        _write(canvas[self.input_height :, : self.input_width], caption)
+        if self.input_width:
+            caption = self.caption if found else f"{self.caption} - no face"
+            _write(canvas[self.input_height :, : self.input_width], caption)
         for number, (name, picture) in enumerate(zip(self.names, avatars, strict=True)):
             row, column = divmod(number, self.avatars_per_row)
             left = self.input_width + column * self.avatar_side

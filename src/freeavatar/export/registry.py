@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from freeavatar.errors import UsageError
 from freeavatar.export.controls_csv import write_controls
 from freeavatar.export.files import finished_file
+from freeavatar.export.json_curves import write_json
 from freeavatar.export.livelink import write_livelink
+from freeavatar.export.maya import write_maya
+from freeavatar.export.npz import write_curves
 from freeavatar.export.report import write_report
 from freeavatar.export.takes import AnimatedTake, Character
+from freeavatar.export.track_csv import write_track
+from freeavatar.export.unreal import write_curve_table
+
+log = logging.getLogger(__name__)
+
+PLUGINS = "freeavatar.exports"
+"""Entry points of other packages: each is a Format, or a function that returns several."""
 
 Write = Callable[[Path, AnimatedTake, Character | None], None]
 OnProgress = Callable[[str, int, int | None], None]
@@ -30,6 +43,14 @@ class Format:
     description: str
     write: Write
     """Writes one file: for one character when the name has {avatar}, else for the whole take."""
+    default: bool = True
+    """Whether it is written when no format is named."""
+    folder: str = ""
+    """A folder that the writer fills beside the file, like textures; {avatar} as in `file`."""
+    from_arkit: bool = False
+    """Made from the ARKit curves of the take and not from an avatar's."""
+    check: Callable[[], None] = lambda: None
+    """Raises, before any work, when a program or package that it needs is missing."""
 
     @property
     def suffix(self) -> str:
@@ -37,9 +58,17 @@ class Format:
 
     def files(self, avatar_names: Iterable[str]) -> tuple[str, ...]:
         """The names of this format's files for a take."""
-        if "{avatar}" not in self.file:
-            return (self.file,)
-        return tuple(self.file.replace("{avatar}", name) for name in avatar_names)
+        return _named(self.file, avatar_names)
+
+    def folders(self, avatar_names: Iterable[str]) -> tuple[str, ...]:
+        """The names of the folders beside them."""
+        return _named(self.folder, avatar_names) if self.folder else ()
+
+
+def _named(pattern: str, avatar_names: Iterable[str]) -> tuple[str, ...]:
+    if "{avatar}" not in pattern:
+        return (pattern,)
+    return tuple(pattern.replace("{avatar}", name) for name in avatar_names)
 
 
 def _livelink(path: Path, take: AnimatedTake, character: Character | None) -> None:
@@ -51,11 +80,94 @@ def _controls(path: Path, take: AnimatedTake, character: Character | None) -> No
     write_controls(path, character.clip)
 
 
+def _track(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    write_track(path, take.arkit)
+
+
 def _glb(path: Path, take: AnimatedTake, character: Character | None) -> None:
     from freeavatar.export.glb import write_glb
 
     assert character is not None
     write_glb(path, character.avatar, character.clip, name=take.source.stem)
+
+
+def _json(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    assert character is not None
+    write_json(path, character.clip)
+
+
+def _npz(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    assert character is not None
+    write_curves(path, character.clip)
+
+
+def _unreal(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    assert character is not None
+    write_curve_table(path, character.clip)
+
+
+def _maya(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    assert character is not None
+    write_maya(path, character.clip, take.source.name)
+
+
+def _blender_addon(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    from freeavatar.export import blender_addon
+
+    path.write_text(Path(blender_addon.__file__).read_text("utf-8"), "utf-8")
+
+
+def _vrm(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    from freeavatar.export.vrm import write_vrm
+
+    assert character is not None
+    write_vrm(path, character.avatar)
+
+
+def _vrma(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    from freeavatar.export.vrma import write_vrma
+
+    assert character is not None
+    write_vrma(path, character.avatar, character.clip, take.source.stem)
+
+
+def _vrma_presets(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    from freeavatar.export.vrma import write_preset_vrma
+
+    write_preset_vrma(path, take.arkit, take.source.stem)
+
+
+def _usdc(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    from freeavatar.export.usd import write_usdc
+
+    assert character is not None
+    write_usdc(path, character.avatar, character.clip)
+
+
+def _usdz(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    from freeavatar.export.usd import write_usdz
+
+    assert character is not None
+    write_usdz(path, character.avatar, character.clip)
+
+
+def _with_blender(path: Path, take: AnimatedTake, character: Character | None) -> None:
+    from freeavatar.export.blender import write_with_blender
+
+    assert character is not None
+    write_with_blender(path, character.avatar, character.clip)
+
+
+def _usd_there() -> None:
+    from freeavatar.export.usd import check_usd
+
+    check_usd()
+
+
+def _blender_there() -> None:
+    from freeavatar.export.blender import check_blender
+
+    check_blender()
 
 
 def _mp4(path: Path, take: AnimatedTake, character: Character | None) -> None:
@@ -87,12 +199,20 @@ FORMATS: dict[str, Format] = {
             "livelink.csv",
             "Live Link Face CSV: 61 ARKit curves for Unreal, Blender, Maya or MotionBuilder",
             _livelink,
+            from_arkit=True,
         ),
         Format(
             "controls",
             "{avatar}.controls.csv",
             "time_s, found, then one column per control of the avatar's own rig",
             _controls,
+        ),
+        Format(
+            "track",
+            "track.csv",
+            "confidence, shot and head rotation in degrees of every frame",
+            _track,
+            from_arkit=True,
         ),
         Format(
             "glb",
@@ -108,34 +228,157 @@ FORMATS: dict[str, Format] = {
             "frames, lost intervals, time per stage, versions, sha256 of the weights",
             _report,
         ),
+        Format(
+            "json",
+            "{avatar}.curves.json",
+            "every curve by name, for scripts, web pages and our Blender add-on",
+            _json,
+            default=False,
+        ),
+        Format(
+            "npz",
+            "{avatar}.curves.npz",
+            "the same as NumPy arrays; `freeavatar retarget` reads it back",
+            _npz,
+            default=False,
+        ),
+        Format(
+            "unreal",
+            "{avatar}.unreal.csv",
+            "curve table for Unreal Engine: one row per control, and the head",
+            _unreal,
+            default=False,
+        ),
+        Format(
+            "maya",
+            "{avatar}.maya.py",
+            "script for Maya: keys blend shape targets by name",
+            _maya,
+            default=False,
+        ),
+        Format(
+            "blender",
+            "freeavatar_blender.py",
+            "Blender add-on: applies json, controls or livelink to any shape keys by name",
+            _blender_addon,
+            default=False,
+        ),
+        Format(
+            "vrm",
+            "{avatar}.vrm",
+            "the avatar as VRM 1.0: humanoid head, gaze, preset and perfect-sync expressions",
+            _vrm,
+            default=False,
+        ),
+        Format(
+            "vrma",
+            "{avatar}.vrma",
+            "the performance as VRM animation for that VRM (perfect sync on ARKit rigs)",
+            _vrma,
+            default=False,
+        ),
+        Format(
+            "vrma-presets",
+            "presets.vrma",
+            "the performance as VRM animation for any VRM: moods, vowels, blinks, gaze, head",
+            _vrma_presets,
+            default=False,
+            from_arkit=True,
+        ),
+        Format(
+            "usdc",
+            "{avatar}.usdc",
+            "USD: UsdSkel blend shapes, head, eyes; pictures in <avatar>.textures [usd]",
+            _usdc,
+            default=False,
+            folder="{avatar}.textures",
+            check=_usd_there,
+        ),
+        Format(
+            "usdz",
+            "{avatar}.usdz",
+            "the same as one package with its pictures [usd]",
+            _usdz,
+            default=False,
+            check=_usd_there,
+        ),
+        Format(
+            "fbx",
+            "{avatar}.fbx",
+            "FBX with keyed blend shapes, written by Blender [blender]",
+            _with_blender,
+            default=False,
+            check=_blender_there,
+        ),
+        Format(
+            "alembic",
+            "{avatar}.abc",
+            "Alembic: the moving meshes, written by Blender [blender]",
+            _with_blender,
+            default=False,
+            check=_blender_there,
+        ),
     )
 }
 VIDEOS = frozenset({"mp4", "preview"})
 
 
+@cache
+def all_formats() -> dict[str, Format]:
+    """FORMATS and those of installed plugins, by name; ours keep their names."""
+    found = dict(FORMATS)
+    for entry in metadata.entry_points(group=PLUGINS):
+        try:
+            given = entry.load()
+            plugged = [given] if isinstance(given, Format) else list(given())
+        except Exception as error:  # a plugin's own failure, of any kind, must not stop ours
+            log.warning("The export plugin %s cannot be loaded: %s", entry.name, error)
+            continue
+        for format_ in plugged:
+            if not isinstance(format_, Format):
+                log.warning("The export plugin %s gives %r, not a Format.", entry.name, format_)
+            elif format_.name in found:
+                log.warning("The format %s of plugin %s exists already.", format_.name, entry.name)
+            else:
+                found[format_.name] = format_
+    return found
+
+
 def choose_formats(names: Sequence[str] = ()) -> tuple[Format, ...]:
-    """Formats by name, in the order of FORMATS; all of them when none is named."""
-    unknown = [name for name in names if name not in FORMATS]
+    """Formats by name, in the order of `all_formats`; the default ones when none is named.
+
+    MissingExtra and its like when one of them needs something that is not installed.
+    """
+    known = all_formats()
+    unknown = [name for name in names if name not in known]
     if unknown:
-        near = difflib.get_close_matches(unknown[0].lower(), FORMATS, n=1, cutoff=0.5)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(FORMATS)}."
+        near = difflib.get_close_matches(unknown[0].lower(), known, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
         raise UsageError(f"There is no format {unknown[0]!r}. {hint} See: freeavatar formats")
-    return tuple(format_ for name, format_ in FORMATS.items() if not names or name in names)
+    chosen = tuple(f for name, f in known.items() if (name in names if names else f.default))
+    for format_ in chosen:
+        format_.check()
+    return chosen
 
 
 def formats_help() -> str:
-    """One line for every format: its name, its file, what is in it."""
+    """One line for every format: its name, its file, what is in it. * marks the default ones."""
     return "\n".join(
-        f"{format_.name:<10}{format_.files(['<avatar>'])[0]:<23}{format_.description}"
-        for format_ in FORMATS.values()
+        f"{format_.name + (' *' if format_.default else ''):<14}"
+        f"{format_.files(['<avatar>'])[0]:<23}{format_.description}"
+        for format_ in all_formats().values()
     )
 
 
 def planned_files(
     folder: Path, formats: Iterable[Format], avatar_names: Sequence[str]
 ) -> tuple[Path, ...]:
-    """Every file that `write_take` is going to write, to be checked before the work is done."""
-    return tuple(folder / file for format_ in formats for file in format_.files(avatar_names))
+    """Everything that `write_take` is going to write, to be checked before the work is done."""
+    return tuple(
+        folder / name
+        for format_ in formats
+        for name in (*format_.files(avatar_names), *format_.folders(avatar_names))
+    )
 
 
 def write_take(

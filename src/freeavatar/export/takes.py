@@ -23,11 +23,13 @@ class AnimatedTake:
     """One recording and everybody who performs it; all clips have the recording's frames."""
 
     source: Path
-    """The video or picture, for its pictures and its sound."""
+    """The video or picture, for its pictures and its sound; or a file of curves."""
     arkit: AnimationClip
     characters: tuple[Character, ...]
     report: Report | None = None
     """Known last: it tells how long everything else took."""
+    has_pictures: bool = True
+    """False when the source holds curves only."""
 
     def __post_init__(self) -> None:
         for character in self.characters:

@@ -81,7 +81,8 @@ def write_videos(
     rate_hz = take.arkit.frame_rate_hz
 
     def writer(path: Path) -> VideoWriter:
-        return VideoWriter(path, audio_from=take.source, frame_rate_hz=rate_hz)
+        sound = take.source if take.has_pictures else None
+        return VideoWriter(path, audio_from=sound, frame_rate_hz=rate_hz)
 
     with ExitStack() as open_writers:
         avatar_writers = {
@@ -91,8 +92,11 @@ def write_videos(
         frames: Iterator[np.ndarray | None] = iter([None] * len(take.arkit))
         if preview_path is not None:
             preview = open_writers.enter_context(writer(preview_path))
-            layout = PreviewLayout.of(take.source, names)
-            frames = (frame.rgb for frame in open_video(take.source, layout.input_side_px))
+            if take.has_pictures:
+                layout = PreviewLayout.of(take.source, names)
+                frames = (frame.rgb for frame in open_video(take.source, layout.input_side_px))
+            else:
+                layout = PreviewLayout.alone(names)
         pictures = render_characters(shown, size)
         open_writers.callback(pictures.close)  # type: ignore[attr-defined]
         for index, drawn in enumerate(pictures):

@@ -7,7 +7,7 @@ other expressions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import torch
@@ -91,6 +91,10 @@ class TrainerOutput:
     taught: Float[Tensor, "batch control"]
     head_rad: Float[Tensor, "batch 3"]
     emotion_logits: Float[Tensor, "batch 7"]
+
+    def in_float32(self) -> TrainerOutput:
+        """The same, out of whatever precision the network ran in."""
+        return TrainerOutput(*(getattr(self, f.name).float() for f in fields(self)))
 
 
 class ExpressionTrainer(nn.Module):

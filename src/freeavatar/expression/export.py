@@ -32,7 +32,8 @@ class Parity:
 
 def config_from_json(data: dict[str, Any]) -> EncoderConfig:
     """Inverse of dataclasses.asdict."""
-    return EncoderConfig(**(data | {"trunk": ViTConfig(**data["trunk"])}))
+    trunk = data["trunk"] | {"stem_widths": tuple(data["trunk"]["stem_widths"])}
+    return EncoderConfig(**(data | {"trunk": ViTConfig(**trunk)}))
 
 
 def load_network(checkpoint: Path) -> ExpressionNetwork:

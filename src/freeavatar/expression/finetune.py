@@ -20,7 +20,12 @@ from torch.nn import functional as F
 from freeavatar.checkpoints import load_checkpoint
 from freeavatar.expression.augment import AugmentConfig
 from freeavatar.expression.data import FacePool, Samples
-from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionTrainer
+from freeavatar.expression.encoder import (
+    KIND,
+    EncoderConfig,
+    ExpressionTrainer,
+    TrainerOutput,
+)
 from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
 from freeavatar.expression.pretrain import KIND as MAE_KIND
 from freeavatar.images import batch_from_pictures
@@ -102,9 +107,7 @@ def finetune(
 def load_trunk(trainer: ExpressionTrainer, mae_checkpoint: Path) -> None:
     """Start from the masked autoencoder's trunk; WeightsError if it has another shape."""
     trunk = dataclasses.asdict(trainer.network.config.trunk)
-    loaded = load_checkpoint(mae_checkpoint, MAE_KIND)
-    if loaded.config["trunk"] != trunk:
-        load_checkpoint(mae_checkpoint, MAE_KIND, {"trunk": trunk})
+    loaded = load_checkpoint(mae_checkpoint, MAE_KIND, {"trunk": trunk})
     trainer.network.trunk.load_state_dict(
         {
             name.removeprefix("trunk."): tensor
@@ -119,6 +122,12 @@ def expression_losses(
 ) -> Losses:
     """All terms by name; `loss` is their weighted sum."""
     out = trainer(batch.pictures)
+    # Distances between unit vectors cancel to nothing in bfloat16: losses are float32 everywhere.
+    with torch.autocast(batch.pictures.device.type, enabled=False):
+        return _losses(out.in_float32(), batch, weights, config)
+
+
+def _losses(out: TrainerOutput, batch: Batch, weights: Tensor, config: FinetuneConfig) -> Losses:
     exact, hinted = batch.exact, ~batch.exact
     distances = expression_distances(batch.controls)
     both_exact = exact[:, None] & exact[None]

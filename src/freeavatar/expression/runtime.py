@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 from jaxtyping import Float, UInt8
 
+from freeavatar.errors import WeightsError
 from freeavatar.images import batch_from_pictures
 from freeavatar.inference import open_session, shipped
 
@@ -44,7 +45,16 @@ class ExpressionEncoder:
         if path is None:
             name = "expression.int8.onnx" if variant == "int8" else "expression.onnx"
             path = shipped(name)
-        return ExpressionEncoder(open_session(path, threads))
+        session = open_session(path, threads)
+        takes = [(i.name, i.shape[1:]) for i in session.get_inputs()]
+        gives = [output.name for output in session.get_outputs()]
+        expected = [("crops", [3, CROP_SIZE, CROP_SIZE])]
+        if takes != expected or gives != ["embeddings", "features"]:
+            raise WeightsError(
+                f"{path} is no expression encoder: it takes {takes} and gives {gives}. "
+                "Give a file that `freeavatar train expression` exported."
+            )
+        return ExpressionEncoder(session)
 
     def encode(self, crops: UInt8[np.ndarray, "crop height width 3"]) -> Expressions:
         """RGB face crops in the geometry of `capture.align`; an empty batch is allowed."""

@@ -23,6 +23,9 @@ class BridgeConfig:
     """Then the face relaxes; quicker looks like a cut, slower like a grimace that stays."""
     ease_in_s: float = 0.15
     """The next expression is reached over the last moment before the face is back."""
+    min_confidence: float = 0.2
+    """Frames of which capture is less sure are bridged as if no face had been seen: there its
+    place was only guessed, and what is there hardly looks like it."""
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def calibrate(clip: AnimationClip, config: NeutralConfig | None = None) -> Anima
     values = subtract_neutral(clip.values, neutral.values, clip.rig)
     head = clip.head_rad
     if config.head:
-        head = _turned_back(head, neutral.head_rad)
+        head = turned_back(head, neutral.head_rad)
     return replace(clip, values=values, head_rad=head)
 
 
@@ -105,22 +105,42 @@ def find_neutral(clip: AnimationClip, config: NeutralConfig | None = None) -> Ne
         frame = int(config.mode)
         _check_frame(clip, frame)
         return Neutral(clip.values[frame].astype(np.float64), clip.head_rad[frame])
+    calm, trust = calm_frames(clip, config)
+    if trust == 0.0:
+        return None
+    rig = clip.rig
+    offset = np.median(clip.values[calm].astype(np.float64), axis=0) - rig.rest
+    offset = held_back(offset, rig, config.most)
+    head = np.median(clip.head_rad[calm], axis=0)
+    return Neutral(rig.rest + trust * offset, head)
+
+
+def calm_frames(
+    clip: AnimationClip, config: NeutralConfig | None = None
+) -> tuple[Int[np.ndarray, " calm"], float]:
+    """Frames that show the neutral face, and how far they are trusted, 0 (none) to 1."""
+    config = config or NeutralConfig()
     seen = np.flatnonzero(clip.found)
     # Time in which the face was seen, not the length of the take.
     seen_s = len(seen) / clip.frame_rate_hz
     trust = (seen_s - config.trust_from_s) / (config.trust_fully_s - config.trust_from_s)
     trust = float(np.clip(trust, 0.0, 1.0))
     if trust == 0.0:
-        return None
-    calm = seen[_calmest(clip.values[seen], clip.rig, config.calm_share)]
-    rig = clip.rig
-    offset = np.median(clip.values[calm].astype(np.float64), axis=0) - rig.rest
+        return np.zeros(0, np.int64), 0.0
+    return seen[_calmest(clip.values[seen], clip.rig, config.calm_share)], trust
+
+
+def held_back(
+    offset: Float[np.ndarray, " control"], rig: RigSpec, most: float
+) -> Float[np.ndarray, " control"]:
+    """A neutral's distance from rest, at most a share of the range, without gaze.
+
+    Actors look beside the camera on purpose; only a named frame says where straight ahead is.
+    """
     room = np.where(offset > 0, rig.maximum - rig.rest, rig.rest - rig.minimum)
-    offset = np.clip(offset, -config.most * room, config.most * room)
-    # Actors look beside the camera on purpose; only a named frame says where straight ahead is.
-    offset[rig.columns("gaze")] = 0.0
-    head = np.median(clip.head_rad[calm], axis=0)
-    return Neutral(rig.rest + trust * offset, head)
+    limited = np.clip(offset, -most * room, most * room)
+    limited[rig.columns("gaze")] = 0.0
+    return limited
 
 
 def subtract_neutral(
@@ -183,7 +203,7 @@ def _check_frame(clip: AnimationClip, frame: int) -> None:
         )
 
 
-def _turned_back(
+def turned_back(
     head_rad: Float[np.ndarray, "frame 3"], neutral_rad: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, "frame 3"]:
     """Head rotation as seen from the neutral pose: R' = R_neutral^T R."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from freeavatar.animation import AnimationClip
 from freeavatar.rig import Region, RigSpec
@@ -70,15 +70,16 @@ def smooth(clip: AnimationClip, config: SmoothingConfig | None = None) -> Animat
         channel_noise(raw, _inside(raw, rig)), config.noise_floor * span.astype(np.float64)
     )
     values = clip.values.copy()
-    values[seen] = rig.clamp(
-        _bilateral(times, raw, noise * _tolerances(rig, config) * config.strength, config)
-    )
+    neighbours = _Neighbours(times, clip.shot[seen], clip.confidence[seen])
+    width = noise * _tolerances(rig, config) * config.strength
+    values[seen] = rig.clamp(_bilateral(neighbours, raw, width, config))
     head = clip.head_rad.copy()
     turned = np.unwrap(clip.head_rad[seen].astype(np.float64), axis=0)
     head_noise = np.maximum(
         channel_noise(turned, np.ones(turned.shape, bool)), HEAD_NOISE_FLOOR_RAD
     )
-    calm = _bilateral(times, turned, head_noise * config.head_tolerance * config.strength, config)
+    head_width = head_noise * config.head_tolerance * config.strength
+    calm = _bilateral(neighbours, turned, head_width, config)
     head[seen] = (calm + np.pi) % (2 * np.pi) - np.pi
     return replace(clip, values=values, head_rad=head)
 
@@ -121,19 +122,32 @@ def _tolerances(rig: RigSpec, config: SmoothingConfig) -> Float[np.ndarray, " co
     return np.where(quick, config.quick_tolerance, config.tolerance)
 
 
+@dataclass(frozen=True)
+class _Neighbours:
+    """What frames are to each other, whatever the channel."""
+
+    times_s: Float[np.ndarray, " frame"]
+    shot: Int[np.ndarray, " frame"]
+    """Frames of different shots share nothing."""
+    confidence: Float[np.ndarray, " frame"]
+    """A frame that is hardly believed says little about its neighbours."""
+
+
 def _bilateral(
-    times_s: Float[np.ndarray, " frame"],
+    neighbours: _Neighbours,
     curves: Float[np.ndarray, "frame channel"],
     width: Float[np.ndarray, " channel"],
     config: SmoothingConfig,
 ) -> Float[np.ndarray, "frame channel"]:
     """Weighted straight-line fit around every frame, read at that frame."""
+    times_s, shot = neighbours.times_s, neighbours.shot
+    believed = np.maximum(neighbours.confidence, 0.05)[:, None]
     window_s = config.window_s * config.strength
     reach = int(np.ceil(2.5 * window_s / float(np.median(np.diff(times_s)))))
     reach = min(reach, len(times_s) - 1)
     num_frames = len(times_s)
     # Weighted sums of 1, t, t^2, v and t v over the neighbours; the frame itself weighs 1 at t = 0.
-    s0, s1, s2 = np.ones_like(curves), np.zeros_like(curves), np.zeros_like(curves)
+    s0, s1, s2 = believed + np.zeros_like(curves), np.zeros_like(curves), np.zeros_like(curves)
     v0, v1 = np.zeros_like(curves), np.zeros_like(curves)
     # Values are taken relative to the frame's own: a constant stays exactly constant.
     for step in (s for s in range(-reach, reach + 1) if s != 0):
@@ -141,7 +155,8 @@ def _bilateral(
         there = slice(max(0, step), num_frames - max(0, -step))
         t = ((times_s[there] - times_s[here]) / window_s)[:, None]
         v = curves[there] - curves[here]
-        weight = np.exp(-0.5 * t**2) * np.exp(-0.5 * (v / width) ** 2)
+        weight = np.exp(-0.5 * t**2) * np.exp(-0.5 * (v / width) ** 2) * believed[there]
+        weight = np.where((shot[there] == shot[here])[:, None], weight, 0.0)
         s0[here] += weight
         s1[here] += weight * t
         s2[here] += weight * t**2

@@ -96,6 +96,11 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, torc
     )
 
 
+def folder_log(folder: Path) -> Path:
+    """The log of a run's folder."""
+    return folder / "log.jsonl"
+
+
 class Run:
     """One training run in one folder: `log.jsonl`, `last.safetensors`, `final.safetensors`."""
 
@@ -121,6 +126,24 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "last.safetensors").is_file():
             self._resume()
+        if self.workers.is_first:
+            self._forget_lost_steps()
+
+    def _forget_lost_steps(self) -> None:
+        """Drop lines of the log that are newer than the last save: those steps come again."""
+        log = folder_log(self.folder)
+        if not log.is_file():
+            return
+        kept = []
+        for line in log.read_text().splitlines():
+            try:
+                if json.loads(line)["step"] <= self.step:
+                    kept.append(line + "\n")
+            except (ValueError, KeyError):
+                continue  # the line that was being written when the run was stopped
+        unfinished = log.with_name(f".{log.name}.partial")
+        unfinished.write_text("".join(kept))
+        unfinished.replace(log)
 
     def _resume(self) -> None:
         loaded = load_checkpoint(self.folder / "last.safetensors", self.kind, self.model_config)
@@ -197,7 +220,7 @@ class Run:
         """Append one line to the run's log; floats only, so a curve is one list comprehension."""
         line = {"step": float(self.step), "trained_s": round(self.trained_s, 1)}
         line |= {name: round(float(value), 5) for name, value in losses.items()}
-        with (self.folder / "log.jsonl").open("a") as log:
+        with folder_log(self.folder).open("a") as log:
             log.write(json.dumps(line) + "\n")
         return line
 

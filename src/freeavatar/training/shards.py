@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -56,11 +57,13 @@ def open_shards(folder: Path) -> ShardSet:
         try:
             crops = np.load(part / "crops.npy", mmap_mode="r", allow_pickle=False)
             with np.load(part / "truth.npz", allow_pickle=False) as file:
-                table = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError) as error:
+                columns = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise DataError(
                 f"{part} is damaged ({error}). Delete it and run its recipe."
             ) from error
+        # NumPy before 2.1 stored savez's own option allow_pickle as if it were a column.
+        table = {name: column for name, column in columns.items() if column.ndim}
         lengths = {len(crops), *(len(column) for column in table.values())}
         if len(lengths) != 1:
             raise DataError(f"{part} is damaged: its columns have lengths {sorted(lengths)}.")

@@ -1,0 +1,82 @@
+"""Finds where a take is cut: from there on nothing that was seen before counts.
+
+Two looks at the whole picture, both coarse: what it shows where (a thumbnail), and how much of
+each brightness and colour it holds (a histogram).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+_ROWS, _COLUMNS = 36, 64
+_UNLIKE = 0.4
+"""Thumbnails of neighbouring frames of one shot correlate above 0.9, those across a cut mostly
+below this: alone enough."""
+_LESS_ALIKE = 0.8
+_OTHER_COLORS = 0.6
+"""Two shots of one room may look alike where they have the same walls. Then the histograms share
+less than this (1 is equal) and the change stands out of the last second by much."""
+_STANDS_OUT = 4.0
+_QUIET = 2.0
+"""Grey levels; the noise of a sensor is no movement to compare with."""
+
+
+class CutFinder:
+    """Takes the pictures of a take in order and says which one begins a new shot."""
+
+    def __init__(self) -> None:
+        self._thumbnail: Float[np.ndarray, "row column 3"] | None = None
+        self._colors: Float[np.ndarray, " bin"] | None = None
+        self._changes: deque[float] = deque(maxlen=24)
+
+    def is_cut(self, picture: UInt8[np.ndarray, "height width 3"]) -> bool:
+        """True for the first picture of every shot but the first."""
+        thumbnail = _thumbnail(picture)
+        colors = _histogram(thumbnail)
+        before, colors_before = self._thumbnail, self._colors
+        self._thumbnail, self._colors = thumbnail, colors
+        if before is None or colors_before is None:
+            return False
+        likeness = _correlation(thumbnail, before)
+        change = float(np.abs(thumbnail - before).mean())
+        usual = float(np.median(self._changes)) if self._changes else np.inf
+        shared = float(np.minimum(colors, colors_before).sum())
+        cut = likeness < _UNLIKE or (
+            likeness < _LESS_ALIKE
+            and shared < _OTHER_COLORS
+            and change > _STANDS_OUT * max(usual, _QUIET)
+        )
+        if cut:
+            self._changes.clear()
+        else:
+            self._changes.append(change)
+        return cut
+
+
+def _thumbnail(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "row column 3"]:
+    height, width = picture.shape[:2]
+    rows = np.linspace(0, height - 1, _ROWS).astype(int)
+    columns = np.linspace(0, width - 1, _COLUMNS).astype(int)
+    return picture[rows[:, None], columns].astype(np.float32)
+
+
+def _histogram(thumbnail: Float[np.ndarray, "row column 3"]) -> Float[np.ndarray, " bin"]:
+    """Shares of 6 x 6 x 6 colours, softened so that a shade more of light moves little."""
+    counts = cv2.calcHist([thumbnail], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3)
+    for axis in range(3):
+        counts = counts + 0.5 * (np.roll(counts, 1, axis) + np.roll(counts, -1, axis))
+    shares: Float[np.ndarray, " bin"] = (counts / counts.sum()).ravel()
+    return shares
+
+
+def _correlation(
+    one: Float[np.ndarray, "row column 3"], other: Float[np.ndarray, "row column 3"]
+) -> float:
+    a, b = (picture.ravel() - picture.mean() for picture in (one, other))
+    # 2 grey levels of variance: a black screen is no picture to compare with.
+    strength = np.sqrt((a @ a) * (b @ b)) + 4.0 * len(a)
+    return float(a @ b / strength)

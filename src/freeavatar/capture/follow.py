@@ -1,0 +1,324 @@
+"""Keeps to one face from frame to frame: who is the actor, and where is it now.
+
+Landmarks where the face was a moment ago; detectors when that fails, in more and more thorough
+views; and for a moment nothing but the expectation, while the picture still agrees with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from freeavatar.capture.align import CropFrame, frame_from_pose
+from freeavatar.capture.cascade import Cascade
+from freeavatar.capture.coast import Look, predicted
+from freeavatar.capture.cuts import CutFinder
+from freeavatar.capture.detect import Detection
+from freeavatar.capture.headpose import HeadPose, fit_detection, fit_mesh
+from freeavatar.capture.landmarks import FaceMesh, Region, region_from_detection, region_from_mesh
+from freeavatar.capture.steady import SteadyConfig
+from freeavatar.capture.video import Frame
+from freeavatar.errors import NoFaceFound
+
+Actor = Literal["largest", "all"] | int
+Crop = Literal["face", "whole"]
+
+_COAST_LIKENESS = 0.5
+"""A face behind a board or gone is less alike to what it looked like than this; a shaken, blurred,
+half covered or turning one is more (0.55 to 0.95 on the drawn corruptions)."""
+_COAST_CONFIDENCE = 0.35
+"""Of a face that was only guessed to be where it was: below all that was detected."""
+_LONGEST_PAUSE_S = 1.6
+_TURNED_RAD = 0.6
+"""From this roll on YuNet misses faces in the upright picture."""
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """Whom to follow, and when to believe."""
+
+    actor: Actor = "largest"
+    """Who is followed: the largest face of the first frame with faces, one by number (from 0;
+    `freeavatar animate --list-actors` shows them), or all, with a folder of results for each."""
+    crop: Crop = "face"
+    """whole: every picture is a face already (drawings, prepared crops); nothing is looked for
+    and its middle square is used."""
+    detector_floor: float = 0.5
+    """Answers of the detectors below this are not looked at."""
+    min_score: float = 0.5
+    """Mesh score below which the face counts as not seen by the mesh."""
+    min_detector_score: float = 0.75
+    """What a detector must say of a face that the mesh cannot read, to count as found."""
+    lookout_s: float = 1.0
+    """How often to look for bystanders while all is well."""
+    patience_s: float = 0.7
+    """After a loss this long a face is taken for the actor wherever it appears."""
+    coast_s: float = 1.0
+    """A face that nothing reads any more, but that still looks alike, is followed this long."""
+    thorough_s: float = 0.2
+    """First pause between thorough searches (turned, brightened and enlarged views) while nobody is
+    found; each vain search doubles it, up to 1.6 s."""
+    steady: SteadyConfig = field(default_factory=SteadyConfig)
+
+    def eager(self) -> TrackConfig:
+        """For a take in which nobody was found: drawn and blurred faces are believed sooner."""
+        return replace(self, detector_floor=0.25, min_detector_score=0.35, min_score=0.25)
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """One actor of several: where and when it is first seen (capture/actors.py)."""
+
+    time_s: float
+    frame: CropFrame
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """The actor in one frame."""
+
+    pose: HeadPose
+    frame: CropFrame
+    confidence: float
+    region: Region
+    """Where to look for the mesh in the next frame."""
+    look: Look | None = None
+    """Of the picture in which the face was last read."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    detection: Detection
+    pose: HeadPose
+    frame: CropFrame
+
+
+class Follower:
+    """Keeps to one face from frame to frame: mesh first, detectors when the mesh loses it."""
+
+    def __init__(self, config: TrackConfig, anchor: Anchor | None = None) -> None:
+        self._config = config
+        self._anchor = anchor
+        self._cascade = Cascade(config.detector_floor)
+        self._network = FaceMesh()
+        self._cuts = CutFinder()
+        self.shot = 0
+        """Counts up at every loss, cut and jump."""
+        self.num_cuts = 0
+        self._last: Sighting | None = None
+        self._before: CropFrame | None = None
+        """One frame before the last sighting, for the direction of its movement."""
+        self._last_s = 0.0
+        """When the last sighting was read, not only guessed."""
+        self._tracking = False
+        self._bystanders: list[CropFrame] = []
+        self._looked_out_s = 0.0
+        self._pause_s = config.thorough_s
+        self._searched_s = -np.inf
+
+    def look(self, frame: Frame) -> Sighting | None:
+        """The actor in this frame, None when it is not seen."""
+        if self._cuts.is_cut(frame.rgb):
+            self._forget()
+        if self._anchor is not None and frame.time_s < self._anchor.time_s - 1e-6:
+            return None
+        sighting = self._follow(frame) if self._tracking else None
+        if sighting is None:
+            sighting = self._search(frame) or self._coast(frame)
+            if sighting is None or not self._tracking or self._jumped(sighting):
+                self.shot += 1
+        elif frame.time_s - self._looked_out_s >= self._config.lookout_s:
+            self._look_out(frame, self._candidates(frame.rgb), sighting)
+        self._remember(frame, sighting)
+        return sighting
+
+    def _forget(self) -> None:
+        """A new shot: what is known of the old one says nothing."""
+        self.shot += 1
+        self.num_cuts += 1
+        self._bystanders = []
+        self._tracking = False
+        self._last_s = -np.inf
+        self._before = None
+        self._pause_s, self._searched_s = self._config.thorough_s, -np.inf
+
+    def _remember(self, frame: Frame, sighting: Sighting | None) -> None:
+        self._before = self._last.frame if self._tracking and self._last is not None else None
+        self._tracking = sighting is not None
+        if sighting is None:
+            return
+        self._last = sighting
+        if sighting.look is None:
+            self._last = replace(sighting, look=Look.at(frame.rgb, sighting.frame))
+            self._last_s = frame.time_s
+            self._pause_s = self._config.thorough_s
+
+    def _follow(self, frame: Frame) -> Sighting | None:
+        """The mesh where the face was one frame ago."""
+        assert self._last is not None
+        sighting = self._read_mesh(frame.rgb, self._last.region)
+        if sighting is None or distance(sighting.frame, self._last.frame) > self._reach(frame):
+            return None
+        return sighting
+
+    def _search(self, frame: Frame) -> Sighting | None:
+        """The best answer to who the actor is now; thorough, but not in every frame."""
+        sighting = self._identify(frame, self._candidates(frame.rgb))
+        if sighting is not None:
+            return sighting
+        if self._last is not None and abs(self._last.frame.roll_rad) > _TURNED_RAD:
+            roll_deg = float(np.degrees(self._last.frame.roll_rad))
+            found = self._cascade.turned(frame.rgb, roll_deg)
+            sighting = self._identify(frame, _distinct(found))
+        if sighting is None and frame.time_s - self._searched_s >= self._pause_s:
+            self._searched_s = frame.time_s
+            self._pause_s = min(2.0 * self._pause_s, _LONGEST_PAUSE_S)
+            for found in self._cascade.thorough(frame.rgb):
+                sighting = self._identify(frame, _distinct(found))
+                if sighting is not None:
+                    return sighting
+        return sighting
+
+    def _identify(self, frame: Frame, candidates: list[_Candidate]) -> Sighting | None:
+        """Which of the faces is the actor; None when it is not among them."""
+        if not candidates:
+            return None
+        if self._last is None:
+            if self._anchor is not None:
+                return self._anchored(frame, candidates, self._anchor.frame)
+            return self._choose_actor(frame, candidates)
+        strangers = self._without_bystanders(candidates, frame)
+        last = self._last.frame
+        strangers.sort(key=lambda candidate: distance(candidate.frame, last))
+        patient = frame.time_s - self._last_s >= self._config.patience_s
+        for candidate in strangers:
+            if patient or distance(candidate.frame, last) <= self._reach(frame):
+                sighting = self._read(frame.rgb, candidate)
+                if sighting is not None:
+                    return sighting
+        return None
+
+    def _coast(self, frame: Frame) -> Sighting | None:
+        """The actor where it should be by now, as long as something there looks like it."""
+        last = self._last
+        if last is None or last.look is None or not self._tracking:
+            return None
+        if frame.time_s - self._last_s > self._config.coast_s:
+            return None
+        expected = predicted(last.frame, self._before)
+        place, likeness = last.look.find(frame.rgb, expected)
+        if likeness < _COAST_LIKENESS:
+            return None
+        moved_px = place.center_px - last.frame.center_px
+        pose = replace(last.pose, mid_eye_px=last.pose.mid_eye_px + moved_px)
+        region = replace(last.region, center_px=last.region.center_px + moved_px)
+        return Sighting(pose, place, _COAST_CONFIDENCE * likeness, region, last.look)
+
+    def _anchored(
+        self, frame: Frame, candidates: list[_Candidate], place: CropFrame
+    ) -> Sighting | None:
+        """The face at the anchor; everybody else is a bystander."""
+        nearest = min(candidates, key=lambda candidate: distance(candidate.frame, place))
+        if distance(nearest.frame, place) > 0.5:
+            return None
+        sighting = self._read(frame.rgb, nearest)
+        if sighting is not None:
+            self._look_out(frame, candidates, sighting)
+        return sighting
+
+    def _choose_actor(self, frame: Frame, candidates: list[_Candidate]) -> Sighting | None:
+        """First frame with faces: the largest, or the one that was asked for."""
+        readable = [
+            (candidate, sighting)
+            for candidate in candidates
+            if (sighting := self._read(frame.rgb, candidate)) is not None
+        ]
+        if not readable:
+            return None
+        actor = self._config.actor
+        if not isinstance(actor, int):
+            chosen = max(readable, key=lambda pair: pair[1].frame.side_px)[1]
+        elif actor < len(readable):
+            readable.sort(key=lambda pair: pair[1].frame.center_px[0])
+            chosen = readable[actor][1]
+        else:
+            raise NoFaceFound(
+                f"There is no actor {actor}: the first frame with faces ({frame.time_s:.1f} s) "
+                f"shows {len(readable)}, counted from 0 at the left. Choose a smaller number."
+            )
+        self._look_out(frame, candidates, chosen)
+        return chosen
+
+    def _candidates(self, picture: np.ndarray) -> list[_Candidate]:
+        """Faces that either detector sees."""
+        return _distinct(self._cascade.quick(picture))
+
+    def _read(self, picture: np.ndarray, candidate: _Candidate) -> Sighting | None:
+        """The mesh on a detected face, or the detector's own points where the mesh fails."""
+        region = region_from_detection(candidate.detection)
+        sighting = self._read_mesh(picture, region)
+        if sighting is not None and distance(sighting.frame, candidate.frame) < 0.4:
+            # The mesh places itself better than the detector did: half a pixel on a 150 px face.
+            return self._read_mesh(picture, sighting.region) or sighting
+        score = candidate.detection.score
+        if score < self._config.min_detector_score:
+            return None
+        return Sighting(candidate.pose, candidate.frame, 0.5 * score, region)
+
+    def _read_mesh(self, picture: np.ndarray, region: Region) -> Sighting | None:
+        mesh = self._network.read(picture, region)
+        if mesh.score < self._config.min_score:
+            return None
+        pose = fit_mesh(mesh)
+        return Sighting(pose, frame_from_pose(pose), mesh.score, region_from_mesh(mesh))
+
+    def _look_out(self, frame: Frame, candidates: list[_Candidate], actor: Sighting) -> None:
+        """Remember who else is there, so that nobody is taken for the actor after a loss."""
+        self._looked_out_s = frame.time_s
+        self._bystanders = [
+            candidate.frame
+            for candidate in candidates
+            if distance(candidate.frame, actor.frame) > 0.4
+        ]
+
+    def _without_bystanders(self, candidates: list[_Candidate], frame: Frame) -> list[_Candidate]:
+        """Faces that are not a bystander's; bystanders are followed while the actor is away."""
+        remaining = list(candidates)
+        for i, bystander in enumerate(self._bystanders):
+            if not remaining:
+                break
+            nearest = min(remaining, key=lambda face: distance(face.frame, bystander))
+            if distance(nearest.frame, bystander) <= 0.5:
+                self._bystanders[i] = nearest.frame
+                remaining.remove(nearest)
+        return remaining
+
+    def _reach(self, frame: Frame) -> float:
+        """How far, in crop sides, the actor can have come since it was last seen."""
+        return min(1.5, 0.35 + 2.0 * max(0.0, frame.time_s - self._last_s - 1.0 / 30.0))
+
+    def _jumped(self, sighting: Sighting) -> bool:
+        return self._last is not None and distance(sighting.frame, self._last.frame) > 0.35
+
+
+def _distinct(found: Sequence[Detection]) -> list[_Candidate]:
+    """Every face once, as the first detector to see it says."""
+    faces: list[_Candidate] = []
+    for detection in found:
+        pose = fit_detection(detection)
+        place = frame_from_pose(pose)
+        if all(
+            detection.source == face.detection.source or distance(place, face.frame) > 0.3
+            for face in faces
+        ):
+            faces.append(_Candidate(detection, pose, place))
+    return faces
+
+
+def distance(one: CropFrame, other: CropFrame) -> float:
+    """How different two places of a face are: shift in sides of the larger, or log of the sizes."""
+    shift = np.linalg.norm(one.center_px - other.center_px) / max(one.side_px, other.side_px)
+    return float(max(shift, abs(np.log(one.side_px / other.side_px)) / 2.0))

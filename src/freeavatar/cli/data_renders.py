@@ -1,0 +1,85 @@
+"""`freeavatar data renders`: avatars in random expressions -> pictures with exact truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from freeavatar.cli.terminal import Terminal
+from freeavatar.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Renders:
+    """Draw actors in random and real expressions, poses, light and footage, with exact truth.
+
+    The same options and seed give the same bytes. The bundled heads play; --data adds people.
+    Look at OUT/sheet.png while the rest is drawn.
+    """
+
+    out: Path
+    """Folder of the set."""
+    num: int = 60_000
+    """Pictures in all."""
+    seed: int = 0
+    people: Literal["training", "held-out"] = "training"
+    """People who judge are never in training pictures."""
+    data: Path | None = None
+    """A folder with avatars/valid, avatars/ict and motion."""
+    extra_avatars: tuple[Path, ...] = ()
+    """More avatars that play: .glb or .vrm files, or folders of them."""
+    backgrounds: Path | None = None
+    """A set of `freeavatar data faces`, to cut blurred backgrounds from."""
+    num_identities: int = 60
+    """ICT people."""
+    occluded: float | None = None
+    """Share of pictures with hands, hair, glasses, masks or microphones before the face
+    [default: 0.2 for training, 0 held out]."""
+    camera_damage: float | None = None
+    """Share of pictures with lens faults, blur, noise and compression [default: 0.2 for training,
+    0 held out]."""
+    processes: int = 2
+    part_size: int = 1000
+    """Pictures per file; what a stopped run loses at most."""
+
+    def run(self) -> int:
+        """Draw the set, or go on drawing it."""
+        default = 0.2 if self.people == "training" else 0.0
+        occluded = default if self.occluded is None else self.occluded
+        damaged = default if self.camera_damage is None else self.camera_damage
+        if min(self.num, self.processes, self.part_size) < 1:
+            raise UsageError("--num, --processes and --part-size must be at least 1.")
+        if not (0 <= occluded <= 1 and 0 <= damaged <= 1):
+            raise UsageError("--occluded and --camera-damage are shares from 0 to 1.")
+        from freeavatar.datasets.casting import CastConfig, make_render_set
+        from freeavatar.datasets.contact_sheets import sheet
+        from freeavatar.datasets.renders import claim_folder, draw_shard, write_renders
+
+        cast = CastConfig(
+            self.people, self.data, self.extra_avatars, self.backgrounds, self.num_identities
+        )
+        with Terminal().progress("renders") as on_progress:
+            spec = make_render_set(
+                cast,
+                self.num,
+                self.seed,
+                occluded,
+                damaged,
+                self.part_size,
+                lambda actor: on_progress(f"actor {actor.name}", 0, None),
+            )
+            claim_folder(spec, self.out)
+            crops, _ = draw_shard(spec, 0, min(144, self.num))
+            cv2.imwrite(str(self.out / "sheet.png"), sheet(list(crops))[..., ::-1])
+            write_renders(
+                spec,
+                self.out,
+                self.processes,
+                lambda done, total: on_progress("drawing", done, total),
+            )
+        print(f"{self.num} pictures of {len(spec.actors)} actors -> {self.out}")
+        print(f"look at {self.out / 'sheet.png'}")
+        return 0

@@ -1,0 +1,50 @@
+"""`freeavatar train faces`: the trunk as a masked autoencoder, from faces without labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from freeavatar.cli.training_run import Device, Size, print_line, training_packages
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Pretrain the expression trunk: guess the hidden three quarters of faces.
+
+    Writes final.safetensors, log.jsonl and reconstructions.png into --out.
+    """
+
+    faces: tuple[Path, ...]
+    """Sets of `freeavatar data faces` or `data renders`."""
+    out: Path
+    """Folder of the run."""
+    size: Size = "laptop"
+    minutes: float | None = None
+    """Finish the schedule after this long instead of after --steps."""
+    steps: int = 20_000
+    batch: int = 128
+    device: Device = "auto"
+    seed: int = 0
+
+    def run(self) -> int:
+        """Train to the end, or go on."""
+        with training_packages():
+            from freeavatar.expression.mae import MAEConfig
+            from freeavatar.expression.pretrain import PretrainConfig, pretrain
+            from freeavatar.expression.vit import vit_laptop, vit_small, vit_tiny
+        trunk = {"laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}[self.size]()
+        config = PretrainConfig(model=MAEConfig(trunk=trunk), batch_size=self.batch)
+        loop = dataclasses.replace(
+            config.loop,
+            num_steps=self.steps,
+            minutes=self.minutes,
+            device=self.device,
+            seed=self.seed,
+        )
+        final = pretrain(
+            list(self.faces), self.out, dataclasses.replace(config, loop=loop), print_line
+        )
+        print(f"-> {final}")
+        return 0

@@ -1,0 +1,1 @@
+"""Judging what was trained: pictures and peers in, numbers and sheets out."""

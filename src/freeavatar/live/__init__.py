@@ -1,0 +1,1 @@
+"""Camera -> controls at frame rate -> other programs; drops frames and never queues them."""

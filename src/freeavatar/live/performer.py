@@ -1,0 +1,141 @@
+"""Steps 1 to 4 for one picture at a time: picture -> face crop -> features -> controls to show."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from freeavatar.avatars.avatar import Avatar
+from freeavatar.capture.track import LiveTracker, TrackConfig
+from freeavatar.capture.video import Frame
+from freeavatar.errors import CurveFileError
+from freeavatar.export.files import cannot_write
+from freeavatar.live.frame import LiveFrame
+from freeavatar.motion.calibrate import Neutral
+from freeavatar.motion.live import LiveMotion, LiveMotionConfig
+from freeavatar.pipeline import Models
+from freeavatar.rig import ARKIT, RigSpec
+
+
+@dataclass(frozen=True)
+class PerformerConfig:
+    """How the actor is followed and the curves are calmed."""
+
+    track: TrackConfig = field(default_factory=TrackConfig)
+    motion: LiveMotionConfig = field(default_factory=LiveMotionConfig)
+    auto_neutral: bool = True
+    """Take the first second for neutral, in part, unless a neutral was loaded."""
+
+
+class Performer:
+    """Everything between the picture and the senders. Used by one thread."""
+
+    def __init__(
+        self, models: Models, avatar: Avatar | None = None, config: PerformerConfig | None = None
+    ) -> None:
+        config = config or PerformerConfig()
+        self._models = models
+        self._tracker = LiveTracker(config.track)
+        self._number = 0
+        self._arkit = LiveMotion(ARKIT, config.motion, config.auto_neutral)
+        self._avatar = avatar
+        self._own = (
+            LiveMotion(avatar.rig, config.motion, config.auto_neutral) if avatar else self._arkit
+        )
+        if avatar is not None:
+            models.check([avatar])
+
+    @property
+    def rig(self) -> RigSpec:
+        """Of LiveFrame.controls."""
+        return self._own.rig
+
+    @property
+    def calibrating(self) -> bool:
+        """Whether a neutral that was asked for is still being collected."""
+        return self._arkit.calibrating
+
+    def calibrate(self) -> None:
+        """The face of the next moments becomes the neutral."""
+        for motion in self._motions():
+            motion.calibrate()
+
+    def show(self, frame: Frame, arrived_s: float) -> LiveFrame:
+        """What the avatar does at the moment of this picture."""
+        seen = self._tracker.look(frame)
+        if seen.crop is None:
+            return self.rest(frame.time_s, arrived_s)
+        features = self._models.encoder.encode(seen.crop[None]).features
+        arkit, head = self._arkit.seen(
+            frame.time_s, self._models.animator.controls(features, ARKIT)[0], seen.head_rad
+        )
+        controls = arkit
+        if self._avatar is not None:
+            raw = self._models.animator.controls(features, self._avatar)[0]
+            controls, _ = self._own.seen(frame.time_s, raw, seen.head_rad)
+        return self._frame(frame.time_s, arrived_s, True, arkit, head, controls)
+
+    def rest(self, time_s: float, arrived_s: float) -> LiveFrame:
+        """What the avatar does while there is no face, or no picture at all."""
+        arkit, head = self._arkit.lost(time_s)
+        controls = arkit if self._avatar is None else self._own.lost(time_s)[0]
+        return self._frame(time_s, arrived_s, False, arkit, head, controls)
+
+    def save_neutral(self, path: Path) -> None:
+        """The neutral in use as JSON, for `load_neutral`; nothing before there is one."""
+        neutrals = {m.rig.name: _plain(m.rig, m.neutral) for m in self._motions() if m.neutral}
+        if not neutrals:
+            return
+        try:
+            path.write_text(json.dumps(neutrals, indent=1), "utf-8")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def load_neutral(self, path: Path) -> None:
+        """A neutral that was saved; CurveFileError when the file is something else."""
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            for motion in self._motions():
+                if motion.rig.name in data:
+                    motion.set_neutral(_neutral(motion.rig, data[motion.rig.name]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CurveFileError(
+                f"{path} does not hold a neutral face ({error}). "
+                "Delete it, and press c while you look straight ahead to make a new one."
+            ) from error
+
+    def _motions(self) -> tuple[LiveMotion, ...]:
+        return (self._arkit,) if self._avatar is None else (self._arkit, self._own)
+
+    def _frame(
+        self,
+        time_s: float,
+        arrived_s: float,
+        found: bool,
+        arkit: np.ndarray,
+        head: np.ndarray,
+        controls: np.ndarray,
+    ) -> LiveFrame:
+        frame = LiveFrame(self._number, time_s, arrived_s, found, arkit, head, controls)
+        self._number += 1
+        return frame
+
+
+def _plain(rig: RigSpec, neutral: Neutral) -> dict[str, Any]:
+    values = [round(value, 5) for value in neutral.values.tolist()]
+    return {
+        "controls": dict(zip(rig.names, values, strict=True)),
+        "head_rad": [round(angle, 5) for angle in neutral.head_rad.tolist()],
+    }
+
+
+def _neutral(rig: RigSpec, plain: dict[str, Any]) -> Neutral:
+    values = np.array([float(plain["controls"][name]) for name in rig.names])
+    head = np.array([float(angle) for angle in plain["head_rad"]])
+    if head.shape != (3,) or not (np.isfinite(values).all() and np.isfinite(head).all()):
+        raise ValueError("it needs three head angles, and numbers")
+    return Neutral(values, head)

@@ -1,0 +1,1 @@
+"""One file per protocol; `live/protocols.py` lists them."""

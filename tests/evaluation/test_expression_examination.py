@@ -1,0 +1,236 @@
+"""The examination asks every method about the same pictures, and knows a perfect space."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freeavatar.cli import main as front
+from freeavatar.errors import DataError
+from freeavatar.evaluation import corruptions, expression
+from freeavatar.evaluation.cache import EncodingCache
+from freeavatar.evaluation.expression import Judges, examine
+from freeavatar.evaluation.peers import Encoded, Pictures, RawPixels, from_stored
+from freeavatar.evaluation.report import Section, to_json, to_markdown
+from freeavatar.evaluation.sheets import neighbour_sheet, spread_out
+from freeavatar.evaluation.truth import canonical_head, control_distances
+from freeavatar.rig import ARKIT
+
+EMOTIONS = 7
+
+
+def painted(controls: np.ndarray) -> np.ndarray:
+    """Pictures whose rows of blocks spell the 52 controls."""
+    pictures = np.zeros((len(controls), 144, 144, 3), np.uint8)
+    for i, column in enumerate((controls * 255).round().astype(np.uint8).T):
+        top, left = 20 + 26 * (i // 13), 20 + 8 * (i % 13)
+        pictures[:, top : top + 26, left : left + 8] = column[:, None, None, None]
+    return pictures
+
+
+class Oracle:
+    """Reads them back."""
+
+    name = "freeavatar"
+    fingerprint = "oracle"
+    path = Path("oracle.onnx")
+    num_asked = 0
+
+    def __init__(self, path: Path | None = None) -> None:
+        pass
+
+    def encode(self, pictures: Pictures) -> Encoded:
+        Oracle.num_asked += len(pictures)
+        values = [
+            pictures.crops[:, 4 + 26 * (i // 13) + 12, 4 + 8 * (i % 13) + 4, 0] / 255.0
+            for i in range(52)
+        ]
+        controls = np.stack(values, axis=1)
+        shapes = np.concatenate(canonical_head().shapes(controls), axis=1)
+        return Encoded(shapes, controls)
+
+
+def draw_controls(num: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.uniform(0, 1, (num, 52)) * (rng.random((num, 52)) < 0.15)
+
+
+def write_set(folder: Path, controls: np.ndarray, faces: bool) -> Path:
+    part = folder / "part-000"
+    part.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    num = len(controls)
+    np.save(part / "crops.npy", painted(controls))
+    head = rng.normal(0, 0.3, (num, 3))
+    if faces:
+        emotion = rng.dirichlet(np.full(EMOTIONS, 0.4), num)
+        split = np.where(np.arange(num) < 10, "train", "val")
+        np.savez(part / "truth.npz", teacher=controls, emotion=emotion, head_rad=head,
+                 split=split, quality=np.ones(num))  # fmt: skip
+        (folder / "index.json").write_text("{}")
+    else:
+        people = np.arange(num) % 4
+        np.savez(part / "truth.npz", arkit=controls, actor=people, head_rad=head)
+        (folder / "index.json").write_text(json.dumps({"shows": [[True] * 52] * 4}))
+    return folder
+
+
+@pytest.fixture
+def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    monkeypatch.setattr(expression, "OurEncoder", Oracle)
+    controls = draw_controls(120)
+    return {
+        "renders": write_set(tmp_path / "renders", controls, faces=False),
+        "faces": write_set(tmp_path / "faces", controls[:60], faces=True),
+    }
+
+
+def small(sets: dict[str, Path]) -> Judges:
+    return Judges(sets["renders"], sets["faces"], num_triplets=200, num_damaged=3, num_classes=6)
+
+
+def values(sections: list[Section], title: str) -> dict[str, dict[str, float]]:
+    (section,) = (section for section in sections if section.title == title)
+    return {row.measure: row.values for row in section.rows}
+
+
+def test_who_sees_the_truth_is_right(sets: dict[str, Path], tmp_path: Path) -> None:
+    outcome = examine(small(sets), tmp_path / "cache")
+    triplets = values(outcome.sections, "Triplets on held-out people")
+    assert triplets["all (600)"]["freeavatar"] > 0.95
+    assert triplets["all (600)"]["raw pixels"] < triplets["all (600)"]["freeavatar"]
+    probe = values(outcome.sections, "ARKit controls by a linear probe")
+    assert probe["all"]["freeavatar"] > 0.9
+    identity = values(outcome.sections, "Retrieval and identity")
+    assert identity["precision at 1"]["freeavatar"] > 0.5
+    assert identity["person read by a linear probe"]["freeavatar"] < 0.5
+    drift = values(outcome.sections, "Drift under damage, renders")
+    assert set(corruptions.IN_PLACE) <= set(drift)
+    assert drift["blur"]["freeavatar"] < drift["dark + noise"]["freeavatar"]
+    assert outcome.neighbours is not None
+
+
+def test_a_second_examination_asks_nothing_again(sets: dict[str, Path], tmp_path: Path) -> None:
+    first = examine(small(sets), tmp_path / "cache")
+    asked = Oracle.num_asked
+    second = examine(small(sets), tmp_path / "cache")
+    assert Oracle.num_asked == asked
+    assert to_json(first.sections, first.facts) == to_json(second.sections, second.facts)
+
+
+def test_a_damaged_cache_file_is_made_again(tmp_path: Path) -> None:
+    pictures = from_stored(painted(draw_controls(3)))
+    cache = EncodingCache(tmp_path)
+    first = cache.encode(RawPixels(), pictures)
+    (file,) = tmp_path.glob("*.npz")
+    for damage in (b"", file.read_bytes()[:100]):
+        file.write_bytes(damage)
+        again = cache.encode(RawPixels(), pictures)
+        np.testing.assert_array_equal(first.embeddings, again.embeddings)
+
+
+def test_the_command_writes_report_and_sheet(
+    sets: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["evaluate", "expression", "--out", str(out), "--faces", str(sets["faces"])]
+    assert front.main(arguments) == 0
+    assert "## Triplets on real faces" in capsys.readouterr().out
+    report = json.loads((out / "report.json").read_text())
+    assert report["facts"]["faces"] == "50 outside the training split of faces"
+    assert {"report.md", "neighbours.png", "cache"} <= {path.name for path in out.iterdir()}
+    assert front.main(arguments) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert front.main([*arguments, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        ("--renders", "faces", "no render set"),
+        ("--faces", "renders", "no face set"),
+        ("--renders", "absent", "not a data set"),
+        ("--triplets", "renders", "no set of human triplets"),
+        ("--encoder", "renders/index.json", "Nothing to judge by"),
+        ("--components", "renders", "Nothing to judge by"),
+    ],
+)
+def test_wrong_folders_are_one_sentence(
+    sets: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    name: str,
+    said: str,
+) -> None:
+    out = tmp_path / "out"
+    assert front.main(["evaluate", "expression", "--out", str(out), option, str(tmp_path / name)])
+    assert said in capsys.readouterr().err
+    assert not (out / "report.json").exists()
+
+
+def test_a_missing_peer_is_named(sets: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"No face_blendshapes\.onnx"):
+        examine(Judges(sets["renders"], components=tmp_path), tmp_path / "cache")
+
+
+def test_true_distances_know_expressions() -> None:
+    head = canonical_head()
+    controls = np.zeros((5, 52))
+    controls[1, ARKIT.index("browInnerUp")] = 1.0
+    controls[2, ARKIT.index("jawOpen")] = 1.0
+    controls[3] = controls[1] + controls[2]
+    controls[4, ARKIT.index("eyeLookUpLeft")] = 1.0
+    for distances in (head.distances(controls), control_distances(controls)):
+        np.testing.assert_allclose(distances, distances.T, atol=1e-6)
+        assert distances.diagonal().max() < 1e-6
+        assert distances[0, 1:].min() > 0.3
+        # What happens in two regions adds up.
+        assert distances[0, 3] > 0.9 * max(distances[0, 1], distances[0, 2])
+    # Eyes that are shut look nowhere.
+    controls[:, ARKIT.index("eyeBlinkLeft")] = controls[:, ARKIT.index("eyeBlinkRight")] = 1.0
+    looking, shut = head.distances(controls[[0, 4]]), head.distances(controls[[0, 0]])
+    lids = np.zeros((2, 52))
+    lids[1, ARKIT.index("eyeLookUpLeft")] = 1.0
+    assert looking[0, 1] < head.distances(lids)[0, 1]
+    assert shut[0, 1] < 1e-6
+
+
+@pytest.mark.parametrize("name", list(corruptions.IN_PLACE))
+def test_damage_repeats_and_keeps_the_picture_its_size(name: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (144, 144, 3), dtype=np.uint8)
+    hurt = corruptions.IN_PLACE[name]
+    once = hurt(picture, np.random.default_rng(1))
+    np.testing.assert_array_equal(once, hurt(picture, np.random.default_rng(1)))
+    assert once.shape == picture.shape
+    assert (once != picture).mean() > 0.02
+
+
+def test_a_rolled_picture_keeps_its_middle() -> None:
+    picture = np.zeros((144, 144, 3), np.uint8)
+    picture[70:74, 70:74] = 255
+    turned = corruptions.rolled(picture, np.radians(45))
+    y, x = (axis.mean() for axis in np.nonzero(turned[..., 0] > 100))
+    np.testing.assert_allclose([y, x], (turned.shape[0] - 1) / 2, atol=0.6)
+
+
+def test_tables_leave_out_what_is_unknown() -> None:
+    section = Section("Title", "Note.")
+    section.add("one", {"a": 0.5, "b": float("nan")}, 1 / 3)
+    text = to_markdown([section], {"encoder": "x"}, ["a", "b", "c"])
+    assert "| one | 0.500 |  | 0.333 |" in text
+    assert to_json([section], {})["sections"][0]["rows"][0]["values"] == {"a": 0.5, "b": None}
+
+
+def test_sheets_show_each_query_beside_its_nearest() -> None:
+    points = np.array([[0.0], [0.1], [5.0], [5.1], [9.0]])
+    crops = np.stack([np.full((16, 16, 3), 40 * i + 20, np.uint8) for i in range(5)])
+    assert set(spread_out(points, 3)) >= {4}
+    assert len(spread_out(points, 9)) == 5
+    sheet = neighbour_sheet(crops, points, np.array([0, 2]), num_neighbours=2)
+    assert sheet.shape == (16, 2 * 3 * 16 + 24, 3)
+    assert sheet[8, 24, 0] == 60  # the nearest of 0 is 1
+    assert sheet[8, 3 * 16 + 24 + 24, 0] == 140  # the nearest of 2 is 3

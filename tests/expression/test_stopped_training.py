@@ -1,0 +1,97 @@
+"""Training the expression model: stopped at any step it comes to the same curve; bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from freeavatar.checkpoints import load_checkpoint
+from freeavatar.errors import DataError, WeightsError
+from freeavatar.expression.encoder import KIND, EncoderConfig
+from freeavatar.expression.finetune import FinetuneConfig, finetune
+from freeavatar.expression.vit import ViTConfig
+from freeavatar.training.loop import LoopConfig
+
+TRUNK = ViTConfig(patch_size=28, width=16, depth=1, num_heads=2)
+LOOP = LoopConfig(num_steps=6, log_every=1, device="cpu", warmup_steps=2)
+CONFIG = FinetuneConfig(
+    model=EncoderConfig(TRUNK, embedding_size=4, token_size=4, num_features=8),
+    renders_per_batch=6,
+    faces_per_batch=0,
+    loop=LOOP,
+)
+
+
+@pytest.fixture(scope="module")
+def renders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("renders")
+    part = folder / "part-000"
+    part.mkdir()
+    rng = np.random.default_rng(0)
+    np.save(part / "crops.npy", rng.integers(0, 256, (20, 144, 144, 3), dtype=np.uint8))
+    np.savez(
+        part / "truth.npz",
+        arkit=rng.uniform(0, 1, (20, 52)).astype(np.float16),
+        head_rad=rng.normal(0, 0.2, (20, 3)).astype(np.float16),
+        actor=np.zeros(20, np.int16),
+    )
+    (folder / "index.json").write_text(json.dumps({"shows": [[True] * 52]}))
+    return folder
+
+
+def train(renders: Path, out: Path, config: FinetuneConfig, stop_at: int | None = None) -> None:
+    def report(line: dict[str, float]) -> None:
+        if line["step"] == stop_at:
+            raise KeyboardInterrupt
+
+    finetune([renders], [], None, out, config, report)
+
+
+def curve(out: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("save_every_s", [0.0, 1e6])
+def test_stopped_at_any_step_it_comes_to_the_same_curve(
+    renders: Path, tmp_path: Path, save_every_s: float
+) -> None:
+    torch.set_num_threads(1)
+    config = dataclasses.replace(CONFIG, loop=dataclasses.replace(LOOP, save_every_s=save_every_s))
+    train(renders, tmp_path / "whole", config)
+    for stop_at in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            train(renders, tmp_path / "cut", config, stop_at)
+    train(renders, tmp_path / "cut", config)
+    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+    whole, cut = (
+        load_checkpoint(tmp_path / name / "final.safetensors", KIND).tensors
+        for name in ("whole", "cut")
+    )
+    for name, tensor in whole.items():
+        torch.testing.assert_close(cut[name], tensor, rtol=0, atol=0)
+
+
+def test_a_run_of_another_architecture_or_with_damaged_weights_is_refused(
+    renders: Path, tmp_path: Path
+) -> None:
+    short = dataclasses.replace(CONFIG, loop=dataclasses.replace(LOOP, num_steps=1))
+    train(renders, tmp_path, short)
+    wider = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, embedding_size=6))
+    with pytest.raises(WeightsError, match="another architecture"):
+        train(renders, tmp_path, wider)
+    last = tmp_path / "last.safetensors"
+    data = bytearray(last.read_bytes())
+    data[-3] ^= 0xFF
+    last.write_bytes(data)
+    with pytest.raises(WeightsError, match="checksum"):
+        train(renders, tmp_path, CONFIG)
+
+
+def test_no_renders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a data set"):
+        train(tmp_path / "absent", tmp_path / "run", CONFIG)
