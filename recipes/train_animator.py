@@ -1,15 +1,20 @@
-"""One animator for every shipped avatar, on features of the shipped encoder.
+"""One animator for every avatar, pulled by what faces look like: the whole training, one command.
 
-    python recipes/train_animator.py
+    torchrun --nproc-per-node 2 recipes/train_animator.py --minutes 7
 
-Data      data/renders/actors, runs/expression-laptop/expression.onnx
-Hardware  2 CPU cores: about 4 minutes of encoding, 6 of training
+Data      data/renders/actors, data/renders/avatars (train_renderer.py), data/faces/fairface
+Networks  runs/expression (expression.onnx, final.safetensors), runs/renderer/final.safetensors
+Hardware  2 CPU cores: about 6 minutes of encoding, once per encoder, then --minutes of training
 Expected  see docs/experiments.md
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,48 +22,75 @@ from typing import Literal
 import cv2
 import tyro
 
-from freeavatar.animator.data import encode_pool, load_table, save_table
+from freeavatar.animator.data import (
+    FaceTables,
+    FeatureTable,
+    OwnTable,
+    encode_faces,
+    encode_own,
+    encode_renders,
+    load_own,
+    load_table,
+    save_table,
+)
 from freeavatar.animator.export import export_animator
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
-from freeavatar.animator.model import AnimatorConfig
-from freeavatar.animator.train import AnimatorTrainConfig, train_animator
+from freeavatar.animator.model import AnimatorConfig, Conditioning
+from freeavatar.animator.onlooker import Onlooker
+from freeavatar.animator.train import AnimatorTrainConfig, Lessons, LossWeights, train_animator
+from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.catalog import bundled_names, resolve
-from freeavatar.expression.augment import AugmentConfig
-from freeavatar.expression.data import FacePool
-from freeavatar.expression.runtime import ExpressionEncoder
+from freeavatar.avatars.gltf import load_avatar
+from freeavatar.expression.export import export_network, load_network
+from freeavatar.renderer.data import open_avatar_set
+
+EXTRA = (
+    "avatars/valid/White_M_1.glb",
+    "avatars/valid/MENA_F_1.glb",
+    "avatars/ict/ict_f_fair.glb",
+    "avatars/vitruvian/vit_reptile.glb",
+)
 
 
 @dataclass(frozen=True)
 class Options:
     """Train the animator and export it to ONNX."""
 
-    renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
-    encoder: Path = Path("runs/expression-laptop/expression.onnx")
+    renders: tuple[Path, ...] = (Path("data/renders/actors"),)
+    faces: Path | None = Path("data/faces/fairface")
+    sets: Path = Path("data/renders/avatars")
+    """Pictures of the avatars themselves; avatars without a set learn by names alone."""
+    expression: Path = Path("runs/expression")
+    """Folder with final.safetensors and, if it was exported, expression.onnx."""
+    renderer: Path | None = Path("runs/renderer/final.safetensors")
+    """None trains without looking: no consistency, no pixels."""
+    data: Path = Path("../shared/data")
+    extra: tuple[str, ...] = EXTRA
+    """Avatars beside the bundled ones, below --data."""
     out: Path = Path("runs/animator")
-    samples: int = 40_000
-    steps: int = 5000
-    minutes: float | None = None
+    num_renders: int = 24_000
+    num_faces: int = 6_000
+    num_own: int = 1_200
+    """Of each avatar."""
+    processes: int = 2
+    """That encode."""
+    steps: int = 100_000
+    minutes: float | None = 7.0
+    conditioning: Conditioning = "film"
+    weights: LossWeights = field(default_factory=LossWeights)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 
 
 def main(options: Options) -> None:
     cv2.setNumThreads(1)
-    options.out.mkdir(parents=True, exist_ok=True)
-    cached = options.out / "features.npz"
-    if not cached.is_file():
-        pool = FacePool(options.renders, AugmentConfig())
-        encoder = ExpressionEncoder.load(options.encoder)
-        table = encode_pool(pool, encoder, options.samples, options.seed, _tell)
-        save_table(cached, table)
-    table = load_table(cached)
-    avatars = [resolve(name) for name in bundled_names()]
-    members = [
-        DrivenRig(avatar.name, avatar.rig, avatar.arkit_to_rig)
-        for avatar in avatars
-        if avatar.arkit_to_rig is not None
-    ]
-    config = AnimatorTrainConfig(model=AnimatorConfig(num_features=table.features.shape[1]))
+    lessons, cast = prepare(options)
+    config = AnimatorTrainConfig(
+        model=AnimatorConfig(
+            num_features=lessons.renders.features.shape[1], conditioning=options.conditioning
+        ),
+        weights=options.weights,
+    )
     loop = dataclasses.replace(
         config.loop,
         num_steps=options.steps,
@@ -67,18 +99,97 @@ def main(options: Options) -> None:
         seed=options.seed,
     )
     checkpoint = train_animator(
-        table,
-        Cast((arkit_member(), *members)),
+        lessons,
+        cast,
         options.out,
         dataclasses.replace(config, loop=loop),
-        lambda line: print(line, flush=True),
+        lambda line: print(line, flush=True) if line["step"] % 200 == 0 else None,
     )
-    print(*export_animator(checkpoint, options.out))
+    if checkpoint.is_file():  # another process of this run writes it
+        print(*export_animator(checkpoint, options.out))
 
 
-def _tell(done: int) -> None:
-    if done % 6400 == 0:
-        print(f"encoded {done}", flush=True)
+def prepare(options: Options) -> tuple[Lessons, Cast]:
+    """Encode what is not encoded yet by this very encoder, and gather all that teaches."""
+    encoder = exported(options.expression)
+    cache = options.out / f"features-{hashlib.sha256(encoder.read_bytes()).hexdigest()[:8]}"
+    # Processes of one run share their parent: the others wait for the first to encode.
+    whole = cache / f".whole-{os.getppid()}"
+    if os.environ.get("RANK", "0") == "0":
+        cache.mkdir(parents=True, exist_ok=True)
+        _encode_missing(options, encoder, cache)
+        whole.touch()
+    while not whole.is_file():
+        time.sleep(1.0)
+    avatars = find_avatars(options)
+    members = [
+        DrivenRig(avatar.name, avatar.rig, avatar.arkit_to_rig)
+        for avatar in avatars
+        if avatar.arkit_to_rig is not None
+    ]
+    drawn = [options.sets / m.avatar for m in members if (cache / f"{m.avatar}.npz").is_file()]
+    faces = None
+    if options.faces is not None:
+        tables = [load_table(cache / f"faces-{side}.npz") for side in ("plain", "mirrored")]
+        faces = FaceTables(*tables)
+    onlooker = None
+    if options.renderer is not None:
+        onlooker = Onlooker.load(options.renderer, options.expression / "final.safetensors")
+    lessons = Lessons(
+        load_table(cache / "renders.npz"),
+        faces,
+        tuple(load_own(cache / f"{folder.name}.npz") for folder in drawn),
+        tuple(open_avatar_set(folder) for folder in drawn),
+        onlooker,
+    )
+    return lessons, Cast((arkit_member(), *members))
+
+
+def exported(folder: Path) -> Path:
+    """The encoder's ONNX file, written from the checkpoint when it is missing or older."""
+    checkpoint, network = folder / "final.safetensors", folder / "expression.onnx"
+    if not network.is_file() or (
+        checkpoint.is_file() and network.stat().st_mtime < checkpoint.stat().st_mtime
+    ):
+        export_network(load_network(checkpoint), folder)
+    return network
+
+
+def find_avatars(options: Options) -> list[Avatar]:
+    """Bundled heads and those of --extra that are there."""
+    found = [resolve(name) for name in bundled_names()]
+    for relative in options.extra:
+        path = options.data / relative
+        if path.is_file():
+            found.append(load_avatar(path))
+        else:
+            print(f"left out, not found: {path}")
+    return found
+
+
+def _encode_missing(options: Options, encoder: Path, cache: Path) -> None:
+    how = (options.seed, options.processes)
+    renders = cache / "renders.npz"
+    if not renders.is_file():
+        table = encode_renders(
+            options.renders, encoder, options.num_renders, *how, _told("renders")
+        )
+        save_table(renders, table)
+    if options.faces is not None and not (cache / "faces-mirrored.npz").is_file():
+        faces = encode_faces(options.faces, encoder, options.num_faces, *how, _told("faces"))
+        save_table(cache / "faces-plain.npz", faces.plain)
+        save_table(cache / "faces-mirrored.npz", faces.mirrored)
+    for avatar in find_avatars(options):
+        path, folder = cache / f"{avatar.name}.npz", options.sets / avatar.name
+        if path.is_file() or not folder.is_dir():
+            continue
+        own: FeatureTable | OwnTable = encode_own(folder, encoder, options.num_own, *how)
+        save_table(path, own)
+        print(f"encoded {avatar.name}", flush=True)
+
+
+def _told(what: str) -> Callable[[int, int], None]:
+    return lambda done, total: print(f"encoded {what} {done} of {total}", flush=True)
 
 
 if __name__ == "__main__":

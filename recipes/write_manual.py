@@ -23,6 +23,7 @@ COMMANDS = (
     ("data", "renders"),
     ("embed",),
     ("evaluate",),
+    ("evaluate", "animator"),
     ("evaluate", "expression"),
     ("evaluate", "triplets"),
     ("formats",),
@@ -31,6 +32,7 @@ COMMANDS = (
     ("train",),
     ("train", "faces"),
     ("train", "expression"),
+    ("train", "avatar"),
 )
 INTRODUCTION = """# Command line
 

@@ -11,9 +11,10 @@ import torch
 from freeavatar.animator.data import FeatureTable, rig_targets
 from freeavatar.animator.export import export_animator, load_animator
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
-from freeavatar.animator.model import AnimatorConfig
+from freeavatar.animator.model import Animator as Network
+from freeavatar.animator.model import AnimatorConfig, Conditioning
 from freeavatar.animator.runtime import Animator
-from freeavatar.animator.train import AnimatorTrainConfig, train_animator
+from freeavatar.animator.train import AnimatorTrainConfig, Lessons, train_animator
 from freeavatar.errors import WeightsError
 from freeavatar.rig import ARKIT, Control, RigSpec
 from freeavatar.training.loop import LoopConfig
@@ -38,7 +39,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FeatureTabl
     """A tiny animator that has learned random features by heart."""
     rng = np.random.default_rng(0)
     controls = rng.uniform(0, 1, (8, 52)).astype(np.float32)
-    table = FeatureTable(rng.standard_normal((8, 24)).astype(np.float32), controls)
+    features = rng.standard_normal((8, 24)).astype(np.float32)
+    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32))
     config = AnimatorTrainConfig(
         model=AnimatorConfig(num_features=24, width=48, num_blocks=1, code_size=4),
         batch_size=16,
@@ -46,7 +48,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FeatureTabl
         loop=LoopConfig(num_steps=250, learning_rate=1e-2, weight_decay=0.0, device="cpu"),
     )
     folder = tmp_path_factory.mktemp("animator")
-    checkpoint = train_animator(table, Cast((arkit_member(), creature())), folder, config)
+    checkpoint = train_animator(Lessons(table), Cast((arkit_member(), creature())), folder, config)
     export_animator(checkpoint, folder)
     return folder, table
 
@@ -80,6 +82,43 @@ def test_onnx_answers_like_pytorch_and_each_avatar_has_its_own_controls(
         actual = runtime._run(table.features, runtime._members[member.avatar])
         assert actual.shape == (8, len(rig))
         np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("conditioning", ["concat", "film", "hyper"])
+def test_every_conditioning_gives_avatars_a_say(conditioning: Conditioning) -> None:
+    torch.manual_seed(0)
+    config = AnimatorConfig(24, 32, 2, code_size=4, conditioning=conditioning, hyper_rank=3)
+    model = Network(config, 2, 5)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    features, slots = torch.randn(6, 24), torch.arange(5)
+    one, other = model(features, 0, slots), model(features, 1, slots)
+    assert (one - other).abs().max() > 0.01
+    gradients = torch.autograd.grad(one.sum(), [model.codes])
+    assert (gradients[0][0] != 0).all()
+    assert (gradients[0][1] == 0).all(), "no avatar learns from another's faces"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("conditioning", ["concat", "hyper"])
+def test_every_conditioning_is_exported(tmp_path: Path, conditioning: Conditioning) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((8, 24)).astype(np.float32)
+    controls = rng.uniform(0, 1, (8, 52)).astype(np.float32)
+    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32))
+    model = AnimatorConfig(24, 32, 1, code_size=4, conditioning=conditioning)
+    config = AnimatorTrainConfig(
+        model=model, batch_size=8, loop=LoopConfig(num_steps=20, device="cpu")
+    )
+    cast = Cast((arkit_member(), creature()))
+    checkpoint = train_animator(Lessons(table), cast, tmp_path, config)
+    export_animator(checkpoint, tmp_path)
+    network, _ = load_animator(checkpoint)
+    slots = torch.from_numpy(cast.slots(cast.members[0]))
+    expected = network(torch.from_numpy(features), 0, slots).detach().numpy()
+    np.testing.assert_allclose(
+        Animator.load(tmp_path).controls(features, ARKIT), expected, atol=1e-5
+    )
 
 
 def test_an_exported_network_tells_nothing_of_the_machine_it_was_made_on(

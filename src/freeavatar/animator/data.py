@@ -1,52 +1,307 @@
-"""What the animator is fed: features of the frozen encoder, with the truth of their pictures."""
+"""What the animator is fed: features of the frozen encoder, computed once per data set.
+
+Three kinds of pictures: renders of many people with exact ARKit truth; the avatars themselves,
+whose own controls are exactly known; real faces, of which a teacher's hints are known, and their
+mirrors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 
 from freeavatar.animator.identity import DrivenRig
-from freeavatar.expression.data import FacePool
+from freeavatar.expression.augment import AugmentConfig, augment
+from freeavatar.expression.data import TAUGHT_CONTROLS, FacePool
 from freeavatar.expression.runtime import ExpressionEncoder
+from freeavatar.renderer.data import AvatarSet, open_avatar_set, range_shares
+from freeavatar.rig import ARKIT
+
+CHUNK = 256
+"""Crops encoded by one task of one process."""
+SURE_YAW_RAD = 0.6
+"""The 52-score teacher is not believed at all beyond this turn of the head."""
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Encoder features of many damaged crops, and the ARKit values of each (NaN = unknown)."""
+    """Encoder outputs of many crops, and the ARKit values of each (NaN = unknown)."""
 
     features: Float[np.ndarray, "sample feature"]
+    embeddings: Float[np.ndarray, "sample embedding"]
     controls: Float[np.ndarray, "sample 52"]
+    confidence: Float[np.ndarray, " sample"]
+    """How far `controls` are to be believed, 0 to 1; 1 for renders."""
+
+    def __len__(self) -> int:
+        return len(self.features)
 
 
-def encode_pool(
-    pool: FacePool,
-    encoder: ExpressionEncoder,
+@dataclass(frozen=True)
+class FaceTables:
+    """The same real faces, as they are and mirrored; controls of both are the teacher's."""
+
+    plain: FeatureTable
+    mirrored: FeatureTable
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """Pictures of one avatar, with the controls that drew them."""
+
+    avatar: str
+    features: Float[np.ndarray, "sample feature"]
+    embeddings: Float[np.ndarray, "sample embedding"]
+    shares: Float[np.ndarray, "sample control"]
+    rows: Int[np.ndarray, " sample"]
+    """Which picture of the avatar's set each sample is."""
+
+
+def stored_as_drawn(damage: AugmentConfig) -> AugmentConfig:
+    """The same damage for pictures that show no more than the encoder's crop."""
+    return AugmentConfig(**(damage.__dict__ | {"stored_margin": 1.0, "shift": 0.02, "scale": 0.05}))
+
+
+# --- encoding, in several processes ------------------------------------------------------------
+
+_Task = tuple[int, int]
+"""(number of the first sample, how many)"""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker process needs."""
+
+    source: _PoolSource | _OwnSource | _FaceSource
+    encoder: Path | None
+
+
+@dataclass(frozen=True)
+class _PoolSource:
+    """Damaged crops of render sets."""
+
+    folders: tuple[Path, ...]
+    seed: int
+
+    def load(self) -> Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]]:
+        pool = FacePool(list(self.folders), AugmentConfig())
+
+        def draw(start: int, num: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            samples = pool.draw(num, np.random.default_rng((self.seed, start)))
+            return samples.crops, {"controls": samples.controls}
+
+        return draw
+
+
+@dataclass(frozen=True)
+class _OwnSource:
+    """Damaged pictures of one avatar; the judging tenth stays out."""
+
+    folder: Path
+    seed: int
+    num: int
+
+    def load(self) -> Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]]:
+        pictures = open_avatar_set(self.folder)
+        damage = stored_as_drawn(AugmentConfig())
+        rows = np.random.default_rng(self.seed).permutation(pictures.num_train)
+        rows = np.resize(rows, self.num)
+
+        def draw(start: int, num: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            chosen = rows[start : start + num]
+            rng = np.random.default_rng((self.seed, start))
+            stored = pictures.shards.gather(chosen)
+            crops = np.stack([augment(picture, damage, rng) for picture in stored])
+            shares = range_shares(pictures.rig, pictures.controls[chosen])
+            return crops, {"shares": shares, "rows": chosen}
+
+        return draw
+
+
+@dataclass(frozen=True)
+class _FaceSource:
+    """Real faces of the training split, reframed a little; each is drawn twice, the second time
+    mirrored."""
+
+    folder: Path
+    seed: int
+    num: int
+
+    def load(self) -> Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]]:
+        pool = FacePool([self.folder], AugmentConfig())
+        damage = AugmentConfig(cover=0.0, dark=0.02, small=0.04)
+        shards = pool.sets[0]
+        chosen = np.random.default_rng(self.seed).permutation(len(pool))[: self.num]
+        rows = pool.rows[chosen, 1]
+        taught = np.isin(ARKIT.names, TAUGHT_CONTROLS)
+        hints = np.where(taught, shards.columns["teacher"].astype(np.float32), np.nan)
+        quality = shards.columns.get("quality", np.ones(len(shards))).astype(np.float32)
+        yaw = shards.columns["head_rad"][:, 0].astype(np.float32)
+        confidence = quality * np.clip(1 - np.abs(np.nan_to_num(yaw)) / SURE_YAW_RAD, 0.0, 1.0)
+
+        def draw(start: int, num: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+            some = rows[start : start + num]
+            crops, controls = [], []
+            for mirror in (False, True):
+                for row in some:
+                    # The same damage for a face and its mirror.
+                    rng = np.random.default_rng((self.seed, int(row)))
+                    picture = shards.gather(np.array([row]))[0]
+                    crops.append(augment(picture, damage, rng, mirror))
+                    scores = hints[row]
+                    controls.append(scores[ARKIT.mirror_columns] if mirror else scores)
+            return np.stack(crops), {
+                "controls": np.stack(controls),
+                "confidence": np.tile(confidence[some], 2).astype(np.float32),
+            }
+
+        return draw
+
+
+_worker: tuple[Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]], ExpressionEncoder]
+
+
+def _start(job: _Job) -> None:
+    global _worker
+    cv2.setNumThreads(1)
+    _worker = (job.source.load(), ExpressionEncoder.load(job.encoder))
+
+
+def _encode(task: _Task) -> dict[str, np.ndarray]:
+    draw, encoder = _worker
+    crops, columns = draw(*task)
+    parts = [encoder.encode(crops[i : i + 32]) for i in range(0, len(crops), 32)]
+    columns["features"] = np.concatenate([part.features for part in parts])
+    columns["embeddings"] = np.concatenate([part.embeddings for part in parts])
+    return columns
+
+
+def _run(
+    job: _Job, num: int, processes: int, report: Callable[[int, int], None]
+) -> Iterator[dict[str, np.ndarray]]:
+    """Columns of every chunk, in order, whatever the number of processes."""
+    tasks = [(start, min(CHUNK, num - start)) for start in range(0, num, CHUNK)]
+    done = 0
+    if processes == 1:
+        _start(job)
+        results: Iterator[dict[str, np.ndarray]] = map(_encode, tasks)
+        for result, (_, size) in zip(results, tasks, strict=True):
+            done += size
+            report(done, num)
+            yield result
+        return
+    # Spawned: ONNX Runtime's threads do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, _start, (job,)) as pool:
+        for result, (_, size) in zip(pool.imap(_encode, tasks), tasks, strict=True):
+            done += size
+            report(done, num)
+            yield result
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def encode_renders(
+    folders: Sequence[Path],
+    encoder: Path | None,
     num: int,
-    seed: int,
-    report: Callable[[int], None] = lambda _: None,
-    batch_size: int = 64,
+    seed: int = 0,
+    processes: int = 1,
+    report: Callable[[int, int], None] = _silent,
 ) -> FeatureTable:
-    """Draw `num` augmented crops and run the encoder that ships, so training sees what it will."""
-    features, controls = [], []
-    for start in range(0, num, batch_size):
-        samples = pool.draw(min(batch_size, num - start), np.random.default_rng((seed, start)))
-        features.append(encoder.encode(samples.crops).features)
-        controls.append(samples.controls)
-        report(start + len(samples.crops))
-    return FeatureTable(np.concatenate(features), np.concatenate(controls))
+    """`num` damaged crops of render sets through the encoder that ships (None) or another."""
+    job = _Job(_PoolSource(tuple(folders), seed), encoder)
+    table = _joined(list(_run(job, num, processes, report)))
+    return FeatureTable(
+        table["features"],
+        table["embeddings"],
+        table["controls"],
+        np.ones(len(table["features"]), np.float32),
+    )
 
 
-def save_table(path: Path, table: FeatureTable) -> None:
-    np.savez(path, features=table.features, controls=table.controls)
+def encode_own(
+    folder: Path,
+    encoder: Path | None,
+    num: int,
+    seed: int = 0,
+    processes: int = 1,
+    report: Callable[[int, int], None] = _silent,
+) -> OwnTable:
+    """`num` damaged pictures of one avatar's set."""
+    pictures: AvatarSet = open_avatar_set(folder)
+    job = _Job(_OwnSource(folder, seed, num), encoder)
+    table = _joined(list(_run(job, num, processes, report)))
+    return OwnTable(
+        pictures.avatar, table["features"], table["embeddings"], table["shares"], table["rows"]
+    )
+
+
+def encode_faces(
+    folder: Path,
+    encoder: Path | None,
+    num: int,
+    seed: int = 0,
+    processes: int = 1,
+    report: Callable[[int, int], None] = _silent,
+) -> FaceTables:
+    """`num` real faces of a face set's training split, and as many mirrored ones."""
+    num = min(num, len(FacePool([folder], AugmentConfig())))
+    job = _Job(_FaceSource(folder, seed, num), encoder)
+    halves: tuple[list[dict[str, np.ndarray]], ...] = ([], [])
+    for columns in _run(job, num, processes, report):
+        middle = len(columns["features"]) // 2
+        halves[0].append({name: values[:middle] for name, values in columns.items()})
+        halves[1].append({name: values[middle:] for name, values in columns.items()})
+    plain, mirrored = (
+        FeatureTable(**{f.name: _joined(half)[f.name] for f in fields(FeatureTable)})
+        for half in halves
+    )
+    return FaceTables(plain, mirrored)
+
+
+def _joined(chunks: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def encode_crops(
+    encoder: ExpressionEncoder, crops: UInt8[np.ndarray, "crop size size 3"]
+) -> tuple[Float[np.ndarray, "crop feature"], Float[np.ndarray, "crop embedding"]]:
+    """Features and embeddings of undamaged crops."""
+    parts = [encoder.encode(crops[i : i + 32]) for i in range(0, max(len(crops), 1), 32)]
+    return (
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.embeddings for part in parts]),
+    )
+
+
+# --- files and targets -------------------------------------------------------------------------
+
+
+def save_table(path: Path, table: FeatureTable | OwnTable) -> None:
+    """Write a table; `load_table` and `load_own` read it back equal."""
+    np.savez(path, **{f.name: getattr(table, f.name) for f in fields(table)})
 
 
 def load_table(path: Path) -> FeatureTable:
+    """A table of renders or faces."""
     with np.load(path, allow_pickle=False) as file:
-        return FeatureTable(file["features"], file["controls"])
+        return FeatureTable(**{f.name: file[f.name] for f in fields(FeatureTable)})
+
+
+def load_own(path: Path) -> OwnTable:
+    """A table of one avatar's own pictures."""
+    with np.load(path, allow_pickle=False) as file:
+        values = {f.name: file[f.name] for f in fields(OwnTable)}
+    return OwnTable(**(values | {"avatar": str(values["avatar"])}))
 
 
 def rig_targets(
@@ -56,5 +311,5 @@ def rig_targets(
     matrix, rig = member.arkit_to_rig, member.rig
     unknown = np.isnan(controls).astype(np.float32) @ (np.abs(matrix.T) > 0.05) > 0
     values = rig.clamp(rig.rest + np.nan_to_num(controls) @ matrix.T)
-    shares = (values - rig.minimum) / np.maximum(rig.maximum - rig.minimum, 1e-6)
+    shares = range_shares(rig, values)
     return np.where(unknown, np.nan, shares).astype(np.float32)

@@ -48,11 +48,17 @@ def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
     assert program is not None
     program.save(str(network), external_data=False)
     strip_traces(network)
+    write_table(table, model, cast)
+    return network, table
+
+
+def write_table(path: Path, model: Animator, cast: Cast, trunk: str = "") -> None:
+    """What the network knows of each avatar; `trunk` names the network when it lies elsewhere."""
     np.savez_compressed(
-        table,
+        path,
         codes=model.codes.detach().numpy(),
         vectors=model.vectors.detach().numpy(),
         biases=model.biases.detach().numpy(),
         cast=np.frombuffer(json.dumps(cast.to_json()).encode(), np.uint8),
+        trunk=np.frombuffer(trunk.encode(), np.uint8),
     )
-    return network, table

@@ -1,18 +1,24 @@
 """The expression-driven multi-avatar animator: one network, many rigs (PAPER.md section 2).
 
-Dynamic identity injection: the avatar's code modulates every block (FiLM), and each control of each
-rig is a learned vector that reads its value off the last block. So rigs may have any number of
-controls, nothing is padded, and a new avatar brings only its code and its control vectors.
+Dynamic identity injection: the avatar's code conditions the network in one of three ways
+(`Conditioning`), and each control of each rig is a learned vector that reads its value off the last
+block. So rigs may have any number of controls, nothing is padded that a loss would have to mask,
+and a new avatar brings only its code and its control vectors.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Conditioning = Literal["concat", "film", "hyper"]
+"""How the avatar's code enters: beside the features (the paper's published code), as scale and
+shift of every block, or as weights of a small layer in every block that it generates."""
 
 
 @dataclass(frozen=True)
@@ -25,29 +31,47 @@ class AnimatorConfig:
     num_blocks: int = 2
     code_size: int = 16
     """Of the avatar's identity code, as in the paper."""
+    conditioning: Conditioning = "film"
+    hyper_rank: int = 8
+    """Width of the layer that the code generates ("hyper")."""
 
 
-class ModulatedBlock(nn.Module):
-    """Residual MLP block whose normalised input is scaled and shifted by the avatar's code."""
+class ConditionedBlock(nn.Module):
+    """Residual MLP block that the avatar's code may modulate or extend."""
 
     def __init__(self, config: AnimatorConfig) -> None:
         super().__init__()
+        self.config = config
         self.norm = nn.LayerNorm(config.width, elementwise_affine=False)
-        self.modulation = nn.Linear(config.code_size, 2 * config.width)
         self.widen = nn.Linear(config.width, 2 * config.width)
         self.narrow = nn.Linear(2 * config.width, config.width)
-        # Starts as the identity, so that training begins from the unconditioned network.
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        # Blocks start as the identity, whoever the avatar is.
         nn.init.zeros_(self.narrow.weight)
         nn.init.zeros_(self.narrow.bias)
+        if config.conditioning == "film":
+            self.modulation = nn.Linear(config.code_size, 2 * config.width)
+            nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
+        if config.conditioning == "hyper":
+            self.generate_in = nn.Linear(config.code_size, config.width * config.hyper_rank)
+            self.generate_out = nn.Linear(config.code_size, config.width * config.hyper_rank)
+            nn.init.zeros_(self.generate_out.weight)
+            nn.init.zeros_(self.generate_out.bias)
 
     def forward(
         self, hidden: Float[Tensor, "sample width"], code: Float[Tensor, "sample code"]
     ) -> Float[Tensor, "sample width"]:
-        scale, shift = self.modulation(code).chunk(2, dim=-1)
-        modulated = self.norm(hidden) * (1 + scale) + shift
-        return hidden + self.narrow(F.gelu(self.widen(modulated)))
+        normed = self.norm(hidden)
+        if self.config.conditioning == "film":
+            scale, shift = self.modulation(code).chunk(2, dim=-1)
+            normed = normed * (1 + scale) + shift
+        changed = hidden + self.narrow(F.gelu(self.widen(normed)))
+        if self.config.conditioning == "hyper":
+            rank = self.config.hyper_rank
+            into = self.generate_in(code).unflatten(1, (-1, rank))
+            out_of = self.generate_out(code).unflatten(1, (rank, -1))
+            changed = changed + (F.gelu(normed[:, None] @ into) @ out_of)[:, 0]
+        return changed
 
 
 class AnimatorTrunk(nn.Module):
@@ -56,8 +80,9 @@ class AnimatorTrunk(nn.Module):
     def __init__(self, config: AnimatorConfig) -> None:
         super().__init__()
         self.config = config
-        self.enter = nn.Linear(config.num_features, config.width)
-        self.blocks = nn.ModuleList(ModulatedBlock(config) for _ in range(config.num_blocks))
+        beside = config.code_size if config.conditioning == "concat" else 0
+        self.enter = nn.Linear(config.num_features + beside, config.width)
+        self.blocks = nn.ModuleList(ConditionedBlock(config) for _ in range(config.num_blocks))
         self.leave = nn.LayerNorm(config.width)
 
     def forward(
@@ -67,10 +92,22 @@ class AnimatorTrunk(nn.Module):
         vectors: Float[Tensor, "control width"],
         biases: Float[Tensor, " control"],
     ) -> Float[Tensor, "sample control"]:
+        return torch.sigmoid(self.raw(features, code, vectors, biases))
+
+    def raw(
+        self,
+        features: Float[Tensor, "sample feature"],
+        code: Float[Tensor, "sample code"],
+        vectors: Float[Tensor, "control width"],
+        biases: Float[Tensor, " control"],
+    ) -> Float[Tensor, "sample control"]:
+        """The same before the squashing into [0, 1]."""
+        if self.config.conditioning == "concat":
+            features = torch.cat([features, code], dim=1)
         hidden = self.enter(features)
         for block in self.blocks:
             hidden = block(hidden, code)
-        return torch.sigmoid(self.leave(hidden) @ vectors.T + biases)
+        return self.leave(hidden) @ vectors.T + biases
 
 
 class Animator(nn.Module):
@@ -92,5 +129,14 @@ class Animator(nn.Module):
         slots: Int[Tensor, " control"],
     ) -> Float[Tensor, "sample control"]:
         """Controls of one avatar; `slots` are the rows of its controls in the vector table."""
+        return torch.sigmoid(self.raw(features, avatar, slots))
+
+    def raw(
+        self,
+        features: Float[Tensor, "sample feature"],
+        avatar: int,
+        slots: Int[Tensor, " control"],
+    ) -> Float[Tensor, "sample control"]:
+        """The same before the squashing into [0, 1]."""
         code = self.codes[avatar].expand(len(features), -1)
-        return self.trunk(features, code, self.vectors[slots], self.biases[slots])
+        return self.trunk.raw(features, code, self.vectors[slots], self.biases[slots])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import onnxruntime
@@ -13,6 +15,7 @@ from jaxtyping import Float
 
 from freeavatar.animator.identity import Cast, DrivenRig
 from freeavatar.avatars.avatar import Avatar
+from freeavatar.avatars.catalog import WEIGHTS_SUFFIX
 from freeavatar.errors import AvatarError, WeightsError
 from freeavatar.inference import open_session, shipped
 from freeavatar.rig import ARKIT, RigSpec
@@ -29,9 +32,13 @@ class _Member:
 class Animator:
     """One network and every avatar it was trained for; others are reached through ARKit's names."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, members: list[_Member]) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, members: list[_Member], trunk: str
+    ) -> None:
         self._session = session
         self._members = {m.driven.avatar: m for m in members}
+        self._trunk = trunk
+        self._personal: dict[str, _Member | None] = {}
 
     @staticmethod
     def load(folder: Path | None = None, threads: int = 1) -> Animator:
@@ -40,12 +47,24 @@ class Animator:
             network, table = shipped("animator.onnx"), shipped("animator.npz")
         else:
             network, table = folder / "animator.onnx", folder / "animator.npz"
-        return Animator(open_session(network, threads), _read_members(table))
+        return Animator(open_session(network, threads), _read_members(table), trunk_digest(network))
 
     def knows(self, avatar: Avatar) -> bool:
-        """Whether the network was trained on this very rig."""
-        member = self._members.get(avatar.name)
-        return member is not None and member.driven.rig.digest == avatar.rig.digest
+        """Whether the network was trained on this very rig, with the others or afterwards."""
+        return self._member(avatar) is not None
+
+    def _member(self, avatar: Avatar) -> _Member | None:
+        """What was learned of an avatar: its own weights file first, then the shared table."""
+        if avatar.source not in self._personal:
+            path = personal_weights(Path(avatar.source))
+            found = None
+            if avatar.source and path.is_file():
+                found = _read_personal(path, avatar.rig, self._trunk)
+            self._personal[avatar.source] = found
+        member = self._personal[avatar.source] or self._members.get(avatar.name)
+        if member is None or member.driven.rig.digest != avatar.rig.digest:
+            return None
+        return member
 
     def controls(
         self, features: Float[np.ndarray, "frame feature"], avatar: Avatar | RigSpec
@@ -55,16 +74,23 @@ class Animator:
             if avatar.digest != ARKIT.digest:
                 raise ValueError(f"only ARKIT can be driven without an avatar, not {avatar.name!r}")
             return self._run(features, self._members["arkit"])
-        if self.knows(avatar):
-            return self._run(features, self._members[avatar.name])
+        member = self._member(avatar)
+        if member is not None:
+            return self._run(features, member)
         if avatar.arkit_to_rig is None:
             raise AvatarError(
                 f"The controls of avatar {avatar.name!r} have names that freeavatar does not know "
-                f"({', '.join(avatar.rig.names[:4])}, ...). Rename them to ARKit's 52 names, or to "
-                "VRM's expressions."
+                f"({', '.join(avatar.rig.names[:4])}, ...). Let it learn them: freeavatar train "
+                f"avatar {avatar.name}. Or rename them to ARKit's 52 names or VRM's expressions."
             )
         arkit = self._run(features, self._members["arkit"])
         return avatar.rig.clamp(avatar.rig.rest + arkit @ avatar.arkit_to_rig.T)
+
+    def member_controls(
+        self, name: str, features: Float[np.ndarray, "frame feature"]
+    ) -> Float[np.ndarray, "frame control"]:
+        """Controls of one whom the shared table knows, without its file; KeyError if absent."""
+        return self._run(features, self._members[name])
 
     def _run(
         self, features: Float[np.ndarray, "frame feature"], member: _Member
@@ -82,13 +108,49 @@ class Animator:
         return rig.clamp(rig.minimum + shares * (rig.maximum - rig.minimum))
 
 
+def trunk_digest(network: Path) -> str:
+    """Names the network that a personal weights file was made for."""
+    return hashlib.sha256(network.read_bytes()).hexdigest()
+
+
+def personal_weights(avatar_file: Path) -> Path:
+    """Where `freeavatar train avatar` writes what it learned of one avatar."""
+    return avatar_file.with_name(avatar_file.stem + WEIGHTS_SUFFIX)
+
+
+def _read_personal(path: Path, rig: RigSpec, trunk: str) -> _Member:
+    """One avatar's weights; WeightsError when they are damaged, or of another rig or network."""
+    again = (
+        f"Run `freeavatar train avatar {path.name.removesuffix(WEIGHTS_SUFFIX)}` again, or delete"
+    )
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            tables = {name: file[name] for name in ("codes", "vectors", "biases", "cast", "trunk")}
+        member = _members_of(tables)[0]
+        made_for = tables["trunk"].tobytes().decode()
+    except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile) as error:
+        raise WeightsError(f"{path} is damaged ({error}). {again} it.") from error
+    if member.driven.rig.digest != rig.digest:
+        raise WeightsError(
+            f"{path} was trained for another rig: it has {len(member.driven.rig)} controls, the "
+            f"avatar {len(rig)}, or their names differ. {again} it."
+        )
+    if made_for != trunk:
+        raise WeightsError(f"{path} was trained with another version of freeavatar. {again} it.")
+    return member
+
+
 def _read_members(path: Path) -> list[_Member]:
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             tables = {name: file[name] for name in ("codes", "vectors", "biases", "cast")}
-        cast = Cast.from_json(json.loads(tables["cast"].tobytes()))
-    except (OSError, ValueError, KeyError) as error:
+        return _members_of(tables)
+    except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile) as error:
         raise WeightsError(f"{path} is not a table of avatars ({error}).") from error
+
+
+def _members_of(tables: dict[str, np.ndarray]) -> list[_Member]:
+    cast = Cast.from_json(json.loads(tables["cast"].tobytes()))
     return [
         _Member(
             driven,

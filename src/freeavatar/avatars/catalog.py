@@ -18,6 +18,8 @@ from freeavatar.errors import AvatarError, OutputError
 BUNDLED = Path(__file__).with_name("bundled")
 SUFFIXES = (".glb", ".vrm")
 """Kinds of file that `add` takes; a .gltf would leave its parts behind."""
+SHEET_SUFFIX, WEIGHTS_SUFFIX = ".sheet.png", ".weights.npz"
+"""Endings of what may lie beside an added avatar: its picture, and what networks learned of it."""
 VALID_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -137,7 +139,7 @@ def add(file: Path | str, name: str | None = None, folder: Path | None = None) -
 
 
 def remove(name: str, folder: Path | None = None) -> Path:
-    """Delete an added avatar; the path it had."""
+    """Delete an added avatar with all that was made of it; the path it had."""
     entries = list_avatars(folder)
     chosen = next((entry for entry in entries if entry.name == name), None)
     if chosen is None:
@@ -147,6 +149,8 @@ def remove(name: str, folder: Path | None = None) -> Path:
         raise AvatarError(f"{name!r} comes with the program and cannot be removed.")
     try:
         chosen.path.unlink()
+        for suffix in (SHEET_SUFFIX, WEIGHTS_SUFFIX):
+            chosen.path.with_name(chosen.name + suffix).unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"Cannot remove {chosen.path}: {error.strerror or error}.") from error
     return chosen.path

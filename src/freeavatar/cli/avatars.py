@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,8 @@ import tyro
 from freeavatar.avatars import catalog
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.coverage import Coverage, profile_coverage
-from freeavatar.errors import AvatarError
+from freeavatar.avatars.gltf import load_avatar
+from freeavatar.errors import AvatarError, OutputError
 from freeavatar.export.files import finished_file, refuse_existing
 from freeavatar.rig import REGIONS
 
@@ -66,17 +67,40 @@ class Show:
 
 @dataclass(frozen=True)
 class Add:
-    """Keep a copy of a GLB or VRM file, to use it by name."""
+    """Keep a copy of a GLB or VRM file, to use it by name; say what its rig can do, and draw it."""
 
     file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """A GLB or VRM file with morph targets for the face."""
     name: str | None = None
     """Its name here; the file's own when left out."""
+    sheet: Path | None = None
+    """A picture file (.png or .jpg) for the sheet of all controls; NAME.sheet.png beside the copy
+    when left out."""
 
     def run(self) -> int:
-        """Check the file and copy it."""
+        """Check the file, copy it, tell and draw what was found."""
+        from freeavatar.avatars.inspection import advice, describe, inspect
+        from freeavatar.avatars.sheet import write_sheet
+
+        if self.sheet is not None:
+            refuse_existing([self.sheet])
+        avatar = load_avatar(self.file)
+        found = inspect(avatar)
         entry = catalog.add(self.file, self.name)
-        print(f"{entry.name}: added. Use it with: freeavatar animate INPUT --avatar {entry.name}")
+        avatar = replace(avatar, name=entry.name)
+        sheet = self.sheet or entry.path.with_name(f"{entry.name}{catalog.SHEET_SUFFIX}")
+        try:
+            with finished_file(sheet, overwrite=self.sheet is None) as path:
+                write_sheet(path, avatar)
+        except OutputError:
+            catalog.remove(entry.name)
+            raise
+        print(f"{entry.name}: added ({_rig_line(avatar)})")
+        for line in describe(found):
+            print(line)
+        print(f"  sheet     {sheet}")
+        print(f"Use it with: freeavatar animate INPUT --avatar {entry.name}")
+        print(advice(avatar, found))
         return 0
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from freeavatar.cli.evaluate_animator import Animator
 from freeavatar.cli.evaluate_expression import Expression
 from freeavatar.cli.evaluate_triplets import Triplets
 
@@ -16,7 +17,8 @@ class Command:
     """Measure how good something is, beside what others would have made of it."""
 
     action: Annotated[
-        Annotated[Expression, tyro.conf.subcommand("expression", prefix_name=False)]
+        Annotated[Animator, tyro.conf.subcommand("animator", prefix_name=False)]
+        | Annotated[Expression, tyro.conf.subcommand("expression", prefix_name=False)]
         | Annotated[Triplets, tyro.conf.subcommand("triplets", prefix_name=False)],
         tyro.conf.arg(name=""),
     ]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from freeavatar.cli.train_avatar import Avatar
 from freeavatar.cli.train_expression import Expression
 from freeavatar.cli.train_faces import Faces
 
@@ -17,7 +18,8 @@ class Command:
 
     action: Annotated[
         Annotated[Faces, tyro.conf.subcommand("faces", prefix_name=False)]
-        | Annotated[Expression, tyro.conf.subcommand("expression", prefix_name=False)],
+        | Annotated[Expression, tyro.conf.subcommand("expression", prefix_name=False)]
+        | Annotated[Avatar, tyro.conf.subcommand("avatar", prefix_name=False)],
         tyro.conf.arg(name=""),
     ]
 

@@ -58,9 +58,14 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 4)
 
 
-def to_markdown(sections: Sequence[Section], facts: dict[str, Any], methods: Sequence[str]) -> str:
+def to_markdown(
+    sections: Sequence[Section],
+    facts: dict[str, Any],
+    methods: Sequence[str],
+    title: str = "Expression space",
+) -> str:
     """One table per section."""
-    lines = ["# Expression space", ""]
+    lines = [f"# {title}", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     for section in sections:
         shown = [m for m in methods if any(m in row.values for row in section.rows)]

@@ -1,0 +1,314 @@
+"""Teach the trained networks one more avatar: a code and vectors of its own, nothing else changes.
+
+draw the avatar -> fit its renderer code -> encode it and bundled heads -> fit its animator code.
+The trunks stay frozen, so no other avatar can change. Every stage is kept in the work folder: a
+stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from freeavatar.animator.data import (
+    FeatureTable,
+    OwnTable,
+    encode_crops,
+    encode_own,
+    load_own,
+    load_table,
+    save_table,
+)
+from freeavatar.animator.export import load_animator, write_table
+from freeavatar.animator.identity import Cast, DrivenRig
+from freeavatar.animator.likeness import understood
+from freeavatar.animator.model import Animator
+from freeavatar.animator.onlooker import Onlooker
+from freeavatar.animator.runtime import personal_weights, trunk_digest
+from freeavatar.animator.train import AnimatorTrainConfig, Lessons, LossWeights, fit
+from freeavatar.avatars.avatar import Avatar
+from freeavatar.avatars.catalog import DEFAULT, resolve
+from freeavatar.checkpoints import load_checkpoint
+from freeavatar.datasets.actors import make_actor
+from freeavatar.datasets.motion_sources import MotionSources
+from freeavatar.datasets.render_variation import Backgrounds
+from freeavatar.datasets.renders import RenderSet, draw_shard
+from freeavatar.expression.augment import plain
+from freeavatar.expression.export import load_network
+from freeavatar.expression.runtime import ExpressionEncoder
+from freeavatar.inference import shipped
+from freeavatar.renderer.data import AvatarSet, open_avatar_set, write_avatar_set
+from freeavatar.renderer.model import KIND as RENDERER_KIND
+from freeavatar.renderer.model import NeuralRenderer
+from freeavatar.renderer.train import (
+    KnownAvatar,
+    RendererTrainConfig,
+    fit_renderer,
+    load_renderer,
+    new_renderer,
+)
+from freeavatar.training.loop import LoopConfig
+
+OnProgress = Callable[[str, int, int | None], None]
+"""Stage, steps done, steps in all."""
+
+
+@dataclass(frozen=True)
+class SharedNetworks:
+    """The networks that all avatars share: as the product runs them, and with gradients."""
+
+    encoder: Path
+    encoder_weights: Path
+    animator: Path
+    animator_weights: Path
+    renderer_weights: Path
+
+    @staticmethod
+    def of_package() -> SharedNetworks:
+        """What ships with the package; WeightsError names what this installation lacks."""
+        return SharedNetworks(
+            shipped("expression.onnx"),
+            shipped("expression.safetensors"),
+            shipped("animator.onnx"),
+            shipped("animator.safetensors"),
+            shipped("renderer.safetensors"),
+        )
+
+    @staticmethod
+    def of_runs(expression: Path, animator: Path, renderer: Path) -> SharedNetworks:
+        """From the folders of training runs."""
+        return SharedNetworks(
+            expression / "expression.onnx",
+            expression / "final.safetensors",
+            animator / "animator.onnx",
+            animator / "final.safetensors",
+            renderer / "final.safetensors",
+        )
+
+
+@dataclass(frozen=True)
+class OnboardConfig:
+    """How much work one avatar is worth; the defaults take some ten minutes on two cores."""
+
+    num_pictures: int = 2000
+    """Of the avatar, with random controls."""
+    num_people: int = 1600
+    """Pictures of the bundled heads, whose expressions the avatar learns to repeat."""
+    renderer_steps: int = 500
+    animator_steps: int = 900
+    by_name: bool = True
+    """Use what the names of the controls say; False tells meanings by shape alone."""
+    weak_teacher: bool = True
+    """Use names or shape at all; False leaves own pictures and looks."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Onboarded:
+    """What was made."""
+
+    weights: Path
+    num_controls: int
+    num_understood: int
+    """Controls that a name or a shape ties to ARKit."""
+
+
+def onboard(
+    avatar: Avatar,
+    work: Path,
+    networks: SharedNetworks,
+    config: OnboardConfig | None = None,
+    target: Path | None = None,
+    on_progress: OnProgress = lambda _stage, _done, _total: None,
+) -> Onboarded:
+    """Learn an avatar and write its weights beside its file (or to `target`)."""
+    cv2.setNumThreads(1)
+    config = config or OnboardConfig()
+    matrix = understood(avatar, config.by_name)
+    if not config.weak_teacher:
+        matrix = np.zeros_like(matrix)
+    member = DrivenRig(avatar.name, avatar.rig, matrix)
+    motion = MotionSources(np.zeros((0, 52), np.float32))
+    pictures = work / "pictures"
+    playable = dataclasses.replace(avatar, arkit_to_rig=understood(avatar, config.by_name))
+    write_avatar_set(
+        playable,
+        motion,
+        pictures,
+        config.num_pictures,
+        config.seed,
+        part_size=250,
+        report=lambda done, total: on_progress("drawing", done, total),
+    )
+    avatar_set = open_avatar_set(pictures)
+    renderer = _fit_renderer(avatar_set, networks, work / "renderer", config, on_progress)
+    own, people = _encoded(pictures, networks, work, config, motion, on_progress)
+    encoder = load_network(networks.encoder_weights)
+    known = KnownAvatar(avatar.name, avatar.rig)
+    lessons = Lessons(people, None, (own,), (avatar_set,), Onlooker(renderer, (known,), encoder))
+    model = _fit_animator(member, lessons, networks, work / "animator", config, on_progress)
+    path = target or personal_weights(Path(avatar.source))
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as unfinished:
+        whole = Path(unfinished) / path.name
+        write_table(whole, model, Cast((member,)), trunk_digest(networks.animator))
+        whole.replace(path)
+    return Onboarded(path, len(avatar.rig), int(matrix.any(axis=1).sum()))
+
+
+def _fit_renderer(
+    avatar_set: AvatarSet,
+    networks: SharedNetworks,
+    folder: Path,
+    config: OnboardConfig,
+    on_progress: OnProgress,
+) -> NeuralRenderer:
+    """The shared trunk with a code and vectors for this avatar, begun from its likes."""
+    shared, known = load_renderer(networks.renderer_weights)
+    model = new_renderer([avatar_set], shared.config)
+    model.trunk.load_state_dict(shared.trunk.state_dict())
+    model.trunk.requires_grad_(False)
+    rows = {
+        name: shared.vectors[i][k.rig.index(name)]
+        for i, k in enumerate(known)
+        for name in k.rig.names
+    }
+    with torch.no_grad():
+        model.codes[0] = shared.codes.mean(0)
+        for column, name in enumerate(avatar_set.rig.names):
+            if name in rows:
+                model.vectors[0][column] = rows[name]
+    loop = LoopConfig(
+        num_steps=config.renderer_steps,
+        learning_rate=2e-2,
+        weight_decay=0.0,
+        warmup_steps=20,
+        ema_decay=0.98,
+        save_every_s=20.0,
+        log_every=5,
+        seed=config.seed,
+    )
+    checkpoint = fit_renderer(
+        model,
+        [avatar_set],
+        folder,
+        RendererTrainConfig(shared.config, batch_size=16, loop=loop),
+        lambda line: on_progress("learning its looks", int(line["step"]), config.renderer_steps),
+    )
+    model.load_state_dict(load_checkpoint(checkpoint, RENDERER_KIND).tensors)
+    return model
+
+
+def _encoded(
+    pictures: Path,
+    networks: SharedNetworks,
+    work: Path,
+    config: OnboardConfig,
+    motion: MotionSources,
+    on_progress: OnProgress,
+) -> tuple[OwnTable, FeatureTable]:
+    """What the encoder says of the avatar and of people who play; kept in the work folder."""
+    digest = trunk_digest(networks.encoder)[:8]
+    own_path, people_path = work / f"own-{digest}.npz", work / f"people-{digest}.npz"
+    if not own_path.is_file():
+        own = encode_own(
+            pictures,
+            networks.encoder,
+            config.num_pictures,
+            config.seed,
+            report=lambda done, total: on_progress("looking at it", done, total),
+        )
+        save_table(own_path, own)
+    if not people_path.is_file():
+        encoder = ExpressionEncoder.load(networks.encoder)
+        save_table(people_path, people_of_the_house(encoder, config, motion, on_progress))
+    return load_own(own_path), load_table(people_path)
+
+
+def people_of_the_house(
+    encoder: ExpressionEncoder,
+    config: OnboardConfig,
+    motion: MotionSources,
+    on_progress: OnProgress,
+) -> FeatureTable:
+    """Bundled heads in random expressions, poses and light: what every installation can draw."""
+    actors = tuple(make_actor(resolve(name)) for name in DEFAULT)
+    spec = RenderSet(
+        actors,
+        (1.0,) * len(actors),
+        motion,
+        Backgrounds(),
+        config.seed,
+        config.num_people,
+        camera_damage_share=0.1,
+    )
+    features, embeddings, controls = [], [], []
+    for start in range(0, config.num_people, 100):
+        num = min(100, config.num_people - start)
+        crops, truth = draw_shard(spec, start, num)
+        some_features, some_embeddings = encode_crops(encoder, np.stack([plain(c) for c in crops]))
+        features.append(some_features)
+        embeddings.append(some_embeddings)
+        shows = np.array([spec.actors[who].shows for who in truth["actor"]])
+        controls.append(np.where(shows, truth["arkit"].astype(np.float32), np.nan))
+        on_progress("looking at others", start + num, config.num_people)
+    table = np.concatenate(controls).astype(np.float32)
+    ones = np.ones(len(table), np.float32)
+    return FeatureTable(np.concatenate(features), np.concatenate(embeddings), table, ones)
+
+
+def _fit_animator(
+    member: DrivenRig,
+    lessons: Lessons,
+    networks: SharedNetworks,
+    folder: Path,
+    config: OnboardConfig,
+    on_progress: OnProgress,
+) -> Animator:
+    """The shared trunk with a code and control vectors for this avatar."""
+    shared, cast = load_animator(networks.animator_weights)
+    model = Animator(shared.config, 1, len(member.rig))
+    model.trunk.load_state_dict(shared.trunk.state_dict())
+    model.trunk.requires_grad_(False)
+    rows = {name: i for i, name in enumerate(cast.control_names)}
+    with torch.no_grad():
+        model.codes[0] = shared.codes.mean(0)
+        for column, name in enumerate(member.rig.names):
+            if name in rows:
+                model.vectors[column] = shared.vectors[rows[name]]
+                model.biases[column] = shared.biases[rows[name]]
+            elif member.arkit_to_rig[column].any():
+                # Begin as the mixture of ARKit controls that it is understood to be.
+                mixture = torch.from_numpy(member.arkit_to_rig[column])
+                arkit = torch.tensor(cast.slots(cast.members[0]))
+                model.vectors[column] = mixture @ shared.vectors[arkit] / mixture.sum().clamp_min(1)
+    weights = LossWeights(names=1.0 if config.weak_teacher else 0.0, consistency=1.0)
+    loop = LoopConfig(
+        num_steps=config.animator_steps,
+        learning_rate=5e-3,
+        weight_decay=0.0,
+        warmup_steps=20,
+        ema_decay=0.99,
+        save_every_s=20.0,
+        log_every=10,
+        seed=config.seed,
+    )
+    train = AnimatorTrainConfig(shared.config, weights, avatars_per_step=1, loop=loop)
+    described = dataclasses.asdict(shared.config) | {"cast": Cast((member,)).to_json()}
+    checkpoint = fit(
+        model,
+        described,
+        Cast((member,)),
+        lessons,
+        folder,
+        train,
+        lambda line: on_progress("learning to move", int(line["step"]), config.animator_steps),
+    )
+    fitted, _ = load_animator(checkpoint)
+    return fitted

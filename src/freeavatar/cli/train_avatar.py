@@ -1,0 +1,82 @@
+"""`freeavatar train avatar`: your own character, on top of the networks that all share."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from freeavatar.avatars import catalog
+from freeavatar.cli.terminal import Terminal
+from freeavatar.cli.training_run import training_packages
+from freeavatar.errors import UsageError
+from freeavatar.export.files import check_writable, refuse_existing
+
+
+@dataclass(frozen=True)
+class Avatar:
+    """Teach the networks a character of yours: it is drawn, looked at, and learned.
+
+    Takes some ten minutes on two cores and writes NAME.weights.npz beside the avatar's file; other
+    avatars do not change. Stopped, it goes on where it was. A character with ARKit's names works
+    without this; with it, controls of its own names and its own proportions are used too.
+    """
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")]
+    """An avatar by name, or a GLB or VRM file."""
+    work: Path | None = None
+    """Folder for pictures and unfinished training; beside the added avatars when left out."""
+    runs: tuple[Path, Path, Path] | None = None
+    """Folders of `expression`, `animator` and `renderer` runs, to use instead of the shipped
+    networks."""
+    pictures: int = 2000
+    """How many are drawn of it."""
+    names: bool = True
+    """Use what the names of its controls say; --no-names goes by their shape alone."""
+    overwrite: bool = False
+    """Replace the weights of an earlier run."""
+    seed: int = 0
+
+    def run(self) -> int:
+        """Learn and write."""
+        if self.pictures < 100:
+            raise UsageError("--pictures must be at least 100.")
+        from freeavatar.animator.runtime import personal_weights
+
+        avatar = catalog.resolve(self.name)
+        source = Path(avatar.source)
+        target = personal_weights(source)
+        refuse_existing([target], self.overwrite)
+        check_writable(target.parent)
+        with training_packages():
+            from freeavatar.animator.onboard import OnboardConfig, SharedNetworks, onboard
+        networks = SharedNetworks.of_runs(*self.runs) if self.runs else SharedNetworks.of_package()
+        config = OnboardConfig(num_pictures=self.pictures, by_name=self.names, seed=self.seed)
+        parts = [source.read_bytes(), repr(dataclasses.astuple(config)).encode()]
+        parts += [path.read_bytes() for path in dataclasses.astuple(networks)]
+        digest = hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()
+        work = self.work or catalog.user_folder().parent / "training"
+        started_s = time.monotonic()
+        with Terminal().progress(avatar.name) as on_progress:
+            made = onboard(
+                avatar,
+                work / f"{avatar.name}-{digest[:8]}",
+                networks,
+                config,
+                target,
+                on_progress,
+            )
+        minutes = (time.monotonic() - started_s) / 60
+        print(
+            f"{avatar.name}: learned {made.num_controls} controls in {minutes:.1f} minutes on "
+            f"{os.cpu_count()} cores, {made.num_understood} of them also by "
+            f"{'name' if self.names and avatar.arkit_to_rig is not None else 'shape'}"
+        )
+        print(f"-> {made.weights} ({made.weights.stat().st_size / 1e3:.0f} kB)")
+        return 0

@@ -1,0 +1,142 @@
+"""The neural renderer: controls and an avatar's condition -> its picture, with gradients.
+
+PAPER.md section 2. One network serves all avatars. What an avatar looks like comes in as a picture
+of it at rest (cut into 4 x 4 blocks), a learned code that modulates every block, and one learned
+vector per control; the network draws the change. So rigs may have any number of controls, nothing
+is padded, and a new avatar brings only its code, its vectors and its picture at rest.
+
+All 3 x 3 convolutions work at 32 x 32 pixels or below; pixel shuffle makes 128 x 128 of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from freeavatar.renderer.data import PICTURE_SIZE
+
+KIND = "freeavatar-renderer"
+BLOCK = 4
+"""Pixels of a picture's side that become one cell of the finest grid."""
+GRID = PICTURE_SIZE // BLOCK
+
+
+@dataclass(frozen=True)
+class RendererConfig:
+    """Size of the network."""
+
+    vector_size: int = 192
+    """Of a control's vector; their sum, weighted by the controls, is what the face does."""
+    widths: tuple[int, int, int] = (128, 96, 64)
+    """Channels at 8, 16 and 32 pixels."""
+    num_blocks: int = 1
+    """Residual blocks at 32 pixels."""
+    code_size: int = 32
+
+
+class Modulated(nn.Module):
+    """3 x 3 convolution whose normalised input the avatar's code and the movement scale and
+    shift."""
+
+    def __init__(self, inputs: int, outputs: int, condition: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, inputs, affine=False)
+        self.modulation = nn.Linear(condition, 2 * inputs)
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+        nn.init.normal_(self.modulation.weight, std=0.02)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(
+        self,
+        grid: Float[Tensor, "sample inputs side side"],
+        condition: Float[Tensor, "sample condition"],
+    ) -> Float[Tensor, "sample outputs side side"]:
+        scale, shift = self.modulation(condition)[:, :, None, None].chunk(2, dim=1)
+        return self.conv(F.silu(self.norm(grid) * (1 + scale) + shift))
+
+
+class RendererTrunk(nn.Module):
+    """(movement, avatar code, picture at rest) -> picture. Shared by all avatars."""
+
+    def __init__(self, config: RendererConfig) -> None:
+        super().__init__()
+        self.config = config
+        coarse, middle, fine = config.widths
+        condition = config.vector_size + config.code_size
+        self.mix = nn.Sequential(
+            nn.Linear(condition, 2 * config.vector_size),
+            nn.SiLU(),
+            nn.Linear(2 * config.vector_size, config.vector_size),
+        )
+        self.spread = nn.Linear(condition, coarse * 8 * 8)
+        self.at_8 = Modulated(coarse, middle, condition)
+        self.at_16 = Modulated(middle, fine, condition)
+        self.look = nn.Conv2d(3 * BLOCK**2, fine, 1)
+        self.blocks = nn.ModuleList(
+            Modulated(fine, fine, condition) for _ in range(2 * config.num_blocks)
+        )
+        self.leave = nn.Conv2d(fine, 3 * BLOCK**2, 1)
+        # Starts by showing the avatar at rest.
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(
+        self,
+        movement: Float[Tensor, "sample vector"],
+        code: Float[Tensor, "sample code"],
+        rest: Float[Tensor, "sample 3 size size"],
+    ) -> Float[Tensor, "sample 3 size size"]:
+        movement = movement + self.mix(torch.cat([movement, code], dim=1))
+        condition = torch.cat([movement, code], dim=1)
+        grid = self.spread(condition).unflatten(1, (-1, 8, 8))
+        grid = self.at_8(F.interpolate(grid, scale_factor=2.0), condition)
+        grid = self.at_16(F.interpolate(grid, scale_factor=2.0), condition)
+        grid = grid + self.look(F.pixel_unshuffle(rest, BLOCK))
+        for first, second in zip(self.blocks[::2], self.blocks[1::2], strict=True):
+            grid = grid + second(first(grid, condition), condition)
+        return rest + F.pixel_shuffle(self.leave(F.silu(grid)), BLOCK)
+
+
+class NeuralRenderer(nn.Module):
+    """The trunk with the codes, vectors and pictures at rest of the avatars it knows."""
+
+    def __init__(self, config: RendererConfig, num_controls: Sequence[int]) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = RendererTrunk(config)
+        self.codes = nn.Parameter(0.1 * torch.randn(len(num_controls), config.code_size))
+        self.vectors = nn.ParameterList(
+            nn.Parameter(torch.randn(num, config.vector_size) / 4.0) for num in num_controls
+        )
+        self.register_buffer("rests", torch.zeros(len(num_controls), 3, PICTURE_SIZE, PICTURE_SIZE))
+        self.rests: Tensor
+        self.neutrals = nn.ParameterList(
+            nn.Parameter(torch.zeros(num), requires_grad=False) for num in num_controls
+        )
+
+    def movement(
+        self, shares: Float[Tensor, "sample control"], avatar: int
+    ) -> Float[Tensor, "sample vector"]:
+        """What the face does, as the sum of its controls' vectors; nothing at rest."""
+        return (shares - self.neutrals[avatar]) @ self.vectors[avatar]
+
+    def forward(
+        self, shares: Float[Tensor, "sample control"], avatar: int
+    ) -> Float[Tensor, "sample 3 size size"]:
+        """Pictures in [0, 1], nearly; `shares` are places in the controls' ranges."""
+        return self.draw([(shares, avatar)])
+
+    def draw(
+        self, groups: Sequence[tuple[Float[Tensor, "_ control"], int]]
+    ) -> Float[Tensor, "sample 3 size size"]:
+        """Several avatars in one pass of the trunk, one group of samples after the other."""
+        movement = torch.cat([self.movement(shares, avatar) for shares, avatar in groups])
+        who: Int[Tensor, " sample"] = torch.cat(
+            [torch.full((len(shares),), avatar) for shares, avatar in groups]
+        ).to(movement.device)
+        return self.trunk(movement, self.codes[who], self.rests[who])
