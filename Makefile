@@ -51,7 +51,7 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "make: installing what training and tests need"
 	@$(pip) "$(TORCH)" 2>/dev/null || $(pip) "$(TORCH_ELSEWHERE)"
-	@$(pip) --editable ".[train,dev,usd]"
+	@$(pip) --editable ".[train,dev,live,usd]"
 	@touch $@
 
 # --- what people run ---------------------------------------------------------------------------

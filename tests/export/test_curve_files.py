@@ -222,5 +222,7 @@ def test_json_is_plain_for_other_programs(tmp_path, arkit_clip):
     write_json(tmp_path / "a.json", arkit_clip)
     document = json.loads((tmp_path / "a.json").read_text())
     assert document["format"] == "freeavatar curves"
-    assert set(document) == {"format", "version", "rig", "time_s", "found", "head_rad", "curves"}
+    tables = {"time_s", "found", "confidence", "head_rad", "curves"}
+    assert set(document) == {"format", "version", "rig"} | tables
+    assert document["confidence"] == [1.0 if found else 0.0 for found in arkit_clip.found]
     assert {len(v) for v in document["curves"].values()} == {len(arkit_clip)}

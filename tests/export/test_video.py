@@ -241,6 +241,7 @@ def test_formats_are_the_promised_ones():
     assert files == {
         "livelink": "livelink.csv",
         "controls": "{avatar}.controls.csv",
+        "track": "track.csv",
         "glb": "{avatar}.glb",
         "mp4": "{avatar}.mp4",
         "preview": "preview.mp4",
@@ -265,7 +266,7 @@ def test_formats_are_the_promised_ones():
 
 def test_formats_are_chosen_by_name():
     assert [f.name for f in choose_formats(["glb", "livelink"])] == ["livelink", "glb"]
-    defaults = ["livelink", "controls", "glb", "mp4", "preview", "report"]
+    defaults = ["livelink", "controls", "track", "glb", "mp4", "preview", "report"]
     assert [f.name for f in choose_formats()] == defaults
     with pytest.raises(UsageError, match="Did you mean preview"):
         choose_formats(["previw"])

@@ -30,22 +30,44 @@ def live_frame() -> Callable[..., LiveFrame]:
 
 
 class Pictures:
-    """A source that gives the same picture at a steady pace."""
+    """A source that gives the same picture again and again.
+
+    `ready(index)` says when the next one may follow, whatever the machine's other work: tests step
+    by what has happened and not by the clock.
+    """
 
     name = "pictures"
 
-    def __init__(self, rgb: np.ndarray, num: int, rate_hz: float = 100.0) -> None:
-        self._rgb, self._num, self._rate_hz = rgb, num, rate_hz
+    def __init__(
+        self, rgb: np.ndarray, num: int, ready: Callable[[int], bool] = lambda index: True
+    ) -> None:
+        self._rgb, self._num, self._ready = rgb, num, ready
+        self.given = 0
+        """Pictures that were taken over by the session."""
 
     def check(self) -> None:
         pass
 
     def frames(self, stop: threading.Event, say: Callable[[str], None]) -> Iterator[Frame]:
-        start_s = time.perf_counter()
         for index in range(self._num):
-            if stop.wait(max(0.0, start_s + index / self._rate_hz - time.perf_counter())):
+            wait_for(lambda: stop.is_set() or self._ready(index))  # noqa: B023
+            if stop.is_set():
                 return
             yield Frame(index, index / 30, self._rgb)
+            self.given = index + 1
+
+
+def wait_for(condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+    """Until it holds; fails after a time in which even a busy machine gets there."""
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s, f"waited for {limit_s} s"
+        time.sleep(0.001)
+
+
+@pytest.fixture(name="wait_for")
+def wait_for_fixture() -> Callable[..., None]:
+    return wait_for
 
 
 @pytest.fixture
@@ -54,16 +76,16 @@ def pictures() -> type[Pictures]:
 
 
 class Kept:
-    """A sender that keeps what it was given; `pause_s` makes it slow."""
+    """A sender that keeps what it was given; with `until` it stalls in every call until that."""
 
-    def __init__(self, pause_s: float = 0.0, name: str = "kept") -> None:
+    def __init__(self, until: Callable[[], bool] = lambda: True, name: str = "kept") -> None:
         self.name = name
         self.frames: list[LiveFrame] = []
         self.closed = False
-        self._pause_s = pause_s
+        self._until = until
 
     def send(self, frame: LiveFrame) -> int:
-        time.sleep(self._pause_s)
+        wait_for(self._until)
         self.frames.append(frame)
         return 1
 
@@ -81,7 +103,7 @@ def listener() -> Iterator[socket.socket]:
     """A UDP socket on loopback, at a port of its own."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.bind(("127.0.0.1", 0))
-        listening.settimeout(2.0)
+        listening.settimeout(20.0)
         yield listening
 
 

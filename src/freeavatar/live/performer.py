@@ -99,6 +99,8 @@ class Performer:
         """A neutral that was saved; CurveFileError when the file is something else."""
         try:
             data = json.loads(path.read_text("utf-8"))
+            if not isinstance(data, dict):
+                raise ValueError("it is not a table of rigs")
             for motion in self._motions():
                 if motion.rig.name in data:
                     motion.set_neutral(_neutral(motion.rig, data[motion.rig.name]))

@@ -220,24 +220,26 @@ class StreamSource:
             stream = container.streams.video[0]
             # Slice threads only: frame threads hold pictures back.
             stream.thread_type = "SLICE"
-            anchor_s: float | None = None
+            # A file behind http arrives at once, and is played at its own speed. What is live has
+            # no duration and is never held back.
+            recorded = container.duration is not None
+            started_s: float | None = None
             for frame in container.decode(stream):
                 if stop.is_set():
                     return
                 scale = min(1.0, MAX_SIDE_PX / max(frame.width, frame.height))
                 size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
                 rgb = frame.to_ndarray(format="rgb24", width=size[0], height=size[1])
-                if frame.time is not None:
+                if recorded and frame.time is not None:
                     now_s = time.perf_counter()
-                    anchor_s = now_s - frame.time if anchor_s is None else anchor_s
-                    # A file behind http arrives all at once; live streams are never far ahead.
-                    ahead_s = frame.time + anchor_s - now_s
-                    if ahead_s > 0.5:
-                        stop.wait(min(ahead_s, 5.0))
+                    started_s = now_s - frame.time if started_s is None else started_s
+                    stop.wait(max(0.0, started_s + frame.time - now_s))
                 yield rgb
 
     def _open(self) -> av.container.InputContainer:
-        options = {"fflags": "nobuffer", "flags": "low_delay"}
+        # Not fflags=nobuffer: it throws away the pictures that were read to learn the format, and
+        # with them all of a short video.
+        options = {"flags": "low_delay"}
         if self._url.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
         # Seconds to open and to read: a dead stream must not hold us for ever.

@@ -34,7 +34,8 @@ MAX_IN_FLIGHT = 2
 MAX_CLIENTS = 16
 MAX_MESSAGE_BYTES = 64
 """Clients send frame numbers and nothing else."""
-SEND_TIMEOUT_S = 1.0
+SEND_TIMEOUT_S = 5.0
+"""Longer than a busy computer stops for; only the thread of this sender waits."""
 _LOCAL_PAGE = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")
 
 Format = Literal["binary", "json"]
