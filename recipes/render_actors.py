@@ -1,6 +1,7 @@
 """Draw the training pictures: many people, random and real expressions, exact truth.
 
-    python recipes/render_actors.py --out data/renders/actors --num 60000
+    python recipes/render_actors.py --out data/renders/actors --num 60000 \\
+        --extra-avatars data/heads --backgrounds data/faces/fairface --teachers COMPONENTS
     python recipes/render_actors.py --out data/renders/judges --num 3000 --people held-out
 
 The same as `freeavatar data renders`, with the data beside the project.

@@ -23,9 +23,9 @@ from freeavatar.expression.data import FacePool
 from freeavatar.expression.encoder import EncoderConfig
 from freeavatar.expression.export import export_network, load_network, measure_parity
 from freeavatar.expression.finetune import FinetuneConfig, finetune
-from freeavatar.expression.vit import vit_laptop, vit_small, vit_tiny
+from freeavatar.expression.vit import vit_laptop, vit_mesh, vit_small, vit_tiny
 
-SIZES = {"laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}
+SIZES = {"mesh": vit_mesh, "laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,23 @@ class Options:
 
     renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
     faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
-    mae: Path = Path("runs/mae-laptop/final.safetensors")
-    out: Path = Path("runs/expression-laptop")
-    size: Literal["laptop", "tiny", "small"] = "laptop"
-    minutes: float | None = 24.0
+    mae: Path = Path("none")
+    """final.safetensors of recipes/pretrain_faces.py."""
+    out: Path = Path("runs/expression")
+    size: Literal["mesh", "laptop", "tiny", "small"] = "mesh"
+    pool: Literal["grid", "mean"] = "grid"
+    minutes: float | None = 60.0
     steps: int = 20_000
-    renders_per_batch: int = 48
+    renders_per_batch: int = 32
     """Per process."""
-    faces_per_batch: int = 12
+    faces_per_batch: int = 14
+    twins: float = 0.5
     triplets: float = 0.5
-    face_triplets: float = 0.25
+    face_triplets: float = 0.4
+    mixed_triplets: float = 0.2
     controls: float = 1.0
     teacher: float = 0.5
+    emotion: float = 0.2
     learning_rate: float = 1e-3
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
@@ -54,13 +59,16 @@ class Options:
 def main(options: Options) -> None:
     cv2.setNumThreads(1)
     config = FinetuneConfig(
-        model=EncoderConfig(SIZES[options.size]()),
+        model=EncoderConfig(SIZES[options.size](), pool=options.pool),
         renders_per_batch=options.renders_per_batch,
         faces_per_batch=options.faces_per_batch,
+        twins=options.twins,
         triplets=options.triplets,
         face_triplets=options.face_triplets,
+        mixed_triplets=options.mixed_triplets,
         controls=options.controls,
         teacher=options.teacher,
+        emotion=options.emotion,
     )
     loop = dataclasses.replace(
         config.loop,

@@ -14,7 +14,7 @@ from freeavatar.errors import WeightsError
 from freeavatar.expression.augment import AugmentConfig, augment, plain
 from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork, ExpressionTrainer
 from freeavatar.expression.export import export_network, measure_parity
-from freeavatar.expression.finetune import load_trunk
+from freeavatar.expression.finetune import felt_distances, load_trunk
 from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.expression.vit import ViTConfig
@@ -137,3 +137,13 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
         ExpressionEncoder.load(tmp_path / "x.onnx")
     with pytest.raises(WeightsError, match="no checkpoint"):
         load_trunk(ExpressionTrainer(TINY), tmp_path / "absent.safetensors")
+
+
+def test_feelings_are_compared_by_more_than_the_winner() -> None:
+    """A face with a hint of fear lies between a neutral and a fearful one."""
+    neutral, hint, fear = torch.eye(7)[0], torch.tensor([0.9, 0, 0, 0, 0.1, 0, 0]), torch.eye(7)[4]
+    apart = felt_distances(torch.stack([neutral, hint, fear]))
+    assert apart[0, 1] < apart[0, 2]
+    assert apart[1, 2] < apart[0, 2]
+    assert apart[0, 1] > 0.3 * apart[0, 2]  # plain probabilities would say a tenth
+    torch.testing.assert_close(apart, apart.T)

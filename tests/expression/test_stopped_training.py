@@ -14,8 +14,9 @@ from freeavatar.checkpoints import load_checkpoint
 from freeavatar.errors import DataError, WeightsError
 from freeavatar.expression.encoder import KIND, EncoderConfig
 from freeavatar.expression.finetune import FinetuneConfig, finetune
+from freeavatar.expression.triplets import TripletSet
 from freeavatar.expression.vit import ViTConfig
-from freeavatar.training.loop import LoopConfig
+from freeavatar.training.loop import LoopConfig, Run
 
 TRUNK = ViTConfig(patch_size=28, width=16, depth=1, num_heads=2)
 LOOP = LoopConfig(num_steps=6, log_every=1, device="cpu", warmup_steps=2)
@@ -95,3 +96,30 @@ def test_a_run_of_another_architecture_or_with_damaged_weights_is_refused(
 def test_no_renders_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a data set"):
         train(tmp_path / "absent", tmp_path / "run", CONFIG)
+
+
+def test_votes_of_people_join_the_loss(renders: Path, tmp_path: Path) -> None:
+    crops = np.random.default_rng(1).integers(0, 256, (4, 144, 144, 3), dtype=np.uint8)
+    votes = TripletSet(crops, np.array([[0, 1, 2], [1, 2, 3]]), np.array([1, 3]), np.ones(2))
+    lines: list[dict[str, float]] = []
+    short = dataclasses.replace(CONFIG, loop=dataclasses.replace(LOOP, num_steps=2))
+    finetune([renders], [], None, tmp_path, short, lines.append, votes)
+    for line in lines:
+        known = short.triplets * line["triplets"] + short.controls * line["controls"]
+        known += short.head * line["head"] + short.votes * line["votes"]
+        assert line["votes"] > 0
+        assert line["loss"] == pytest.approx(known, abs=1e-3)
+
+
+def test_parameters_trained_before_learn_slowly(tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    before = [layer.weight.detach().clone() for layer in model]  # type: ignore[operator]
+    config = LoopConfig(num_steps=1, warmup_steps=0, weight_decay=0.0, slow_rate=0.25, device="cpu")
+    run = Run(tmp_path, "test", model, {}, config, slow=model[0].parameters())
+    run.fit(lambda _: torch.ones(3, 2), lambda batch: {"loss": model(batch).square().mean()})
+    # Adam's first step has the size of the rate, whatever the gradient.
+    moved = [
+        float((layer.weight - old).abs().max().detach())
+        for layer, old in zip(model, before, strict=True)
+    ]
+    assert moved[0] == pytest.approx(0.25 * moved[1], rel=1e-3)

@@ -41,6 +41,8 @@ class Renders:
     camera_damage: float | None = None
     """Share of pictures with lens faults, blur, noise and compression [default: 0.2 for training,
     0 held out]."""
+    teachers: Path | None = None
+    """A folder with faceapi_expression.onnx, which says what each picture feels like."""
     processes: int = 2
     part_size: int = 1000
     """Pictures per file; what a stopped run loses at most."""
@@ -56,6 +58,7 @@ class Renders:
             raise UsageError("--occluded and --camera-damage are shares from 0 to 1.")
         from freeavatar.datasets.casting import CastConfig, make_render_set
         from freeavatar.datasets.contact_sheets import sheet
+        from freeavatar.datasets.felt import label_emotions
         from freeavatar.datasets.renders import claim_folder, draw_shard, write_renders
 
         cast = CastConfig(
@@ -80,6 +83,12 @@ class Renders:
                 self.processes,
                 lambda done, total: on_progress("drawing", done, total),
             )
+            if self.teachers is not None:
+                label_emotions(
+                    self.out,
+                    self.teachers,
+                    lambda done, total: on_progress("asking the emotion net", done, total),
+                )
         print(f"{self.num} pictures of {len(spec.actors)} actors -> {self.out}")
         print(f"look at {self.out / 'sheet.png'}")
         return 0

@@ -6,7 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from freeavatar.cli.training_run import Device, Size, print_line, training_packages
+from freeavatar.cli.terminal import Terminal
+from freeavatar.cli.training_run import Device, Size, print_line, training_packages, trunk_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Expression:
     """Sets of `freeavatar data faces`: comparisons by teachers."""
     mae: Path | None = None
     """final.safetensors of `freeavatar train faces`; the trunk starts at random without it."""
-    size: Size = "laptop"
+    fec: Path | None = None
+    """A folder in the format of the FEC data set (docs/expression.md): people's own comparisons."""
+    size: Size = "mesh"
     minutes: float | None = None
     """Finish the schedule after this long instead of after --steps."""
     steps: int = 20_000
@@ -37,9 +40,15 @@ class Expression:
             from freeavatar.expression.encoder import EncoderConfig
             from freeavatar.expression.export import export_network, load_network
             from freeavatar.expression.finetune import FinetuneConfig, finetune
-            from freeavatar.expression.vit import vit_laptop, vit_small, vit_tiny
-        trunk = {"laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}[self.size]()
-        config = FinetuneConfig(model=EncoderConfig(trunk))
+
+            config = FinetuneConfig(model=EncoderConfig(trunk_of(self.size)))
+        votes = None
+        if self.fec is not None:
+            from freeavatar.datasets.fec import open_fec
+
+            with Terminal().progress("votes") as on_progress:
+                votes = open_fec(self.fec, lambda done, total: on_progress("faces", done, total))
+            print(f"{len(votes)} comparisons by people from {self.fec}")
         loop = dataclasses.replace(
             config.loop,
             num_steps=self.steps,
@@ -54,6 +63,7 @@ class Expression:
             self.out,
             dataclasses.replace(config, loop=loop),
             print_line,
+            votes,
         )
         if checkpoint.is_file():  # another process of this run writes it
             for path in export_network(load_network(checkpoint), self.out):

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from freeavatar.cli.training_run import Device, Size, print_line, training_packages
+from freeavatar.cli.training_run import Device, Size, print_line, training_packages, trunk_of
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Faces:
     """Sets of `freeavatar data faces` or `data renders`."""
     out: Path
     """Folder of the run."""
-    size: Size = "laptop"
+    size: Size = "mesh"
     minutes: float | None = None
     """Finish the schedule after this long instead of after --steps."""
     steps: int = 20_000
@@ -33,9 +33,9 @@ class Faces:
         with training_packages():
             from freeavatar.expression.mae import MAEConfig
             from freeavatar.expression.pretrain import PretrainConfig, pretrain
-            from freeavatar.expression.vit import vit_laptop, vit_small, vit_tiny
-        trunk = {"laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}[self.size]()
-        config = PretrainConfig(model=MAEConfig(trunk=trunk), batch_size=self.batch)
+
+            model = MAEConfig(trunk=trunk_of(self.size))
+        config = PretrainConfig(model=model, batch_size=self.batch)
         loop = dataclasses.replace(
             config.loop,
             num_steps=self.steps,

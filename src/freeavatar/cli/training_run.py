@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from freeavatar.errors import MissingExtra
 
-Size = Literal["laptop", "tiny", "small"]
+if TYPE_CHECKING:
+    from freeavatar.expression.vit import ViTConfig
+
+Size = Literal["mesh", "laptop", "tiny", "small"]
+"""mesh: the shipped one, its stem begins as a public face-mesh network; laptop: a convolutional
+stem from scratch; tiny and small: the standard ViT-Tiny and ViT-Small of the paper's family."""
 Device = Literal["auto", "cpu", "cuda"]
 
 _OF_THE_EXTRA = ("torch", "safetensors", "onnx", "onnxscript", "scipy")
@@ -23,6 +28,13 @@ def training_packages() -> Iterator[None]:
         if (error.name or "").partition(".")[0] not in _OF_THE_EXTRA:
             raise
         raise MissingExtra("Training", "train") from error
+
+
+def trunk_of(size: Size) -> ViTConfig:
+    """The trunk by its name on the command line; needs the extra."""
+    from freeavatar.expression.vit import vit_laptop, vit_mesh, vit_small, vit_tiny
+
+    return {"mesh": vit_mesh, "laptop": vit_laptop, "tiny": vit_tiny, "small": vit_small}[size]()
 
 
 def print_line(line: dict[str, float]) -> None:

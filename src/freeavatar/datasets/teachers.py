@@ -53,12 +53,25 @@ class BlendshapeScores:
         return np.where(self._column < 0, np.nan, scores.reshape(-1)[self._column])
 
 
+class EmotionNet:
+    """What a face feels like to an emotion net."""
+
+    def __init__(self, network: onnxruntime.InferenceSession) -> None:
+        self._network = network
+
+    def emotion(
+        self, face: UInt8[np.ndarray, "112 112 3"]
+    ) -> tuple[Float[np.ndarray, "7"], Float[np.ndarray, "256"]]:
+        """Probabilities in the order of EMOTIONS, and the features before them."""
+        batch = face.transpose(2, 0, 1)[None].astype(np.float32)
+        probabilities, features = self._network.run(["prob", "features"], {"input": batch})
+        return probabilities[0], features[0]
+
+
 class Teachers:
     """Scores for one face."""
 
-    def __init__(
-        self, blendshapes: BlendshapeScores, emotions: onnxruntime.InferenceSession
-    ) -> None:
+    def __init__(self, blendshapes: BlendshapeScores, emotions: EmotionNet) -> None:
         self._blendshapes = blendshapes
         self._emotions = emotions
 
@@ -69,10 +82,8 @@ class Teachers:
     def emotion(
         self, face: UInt8[np.ndarray, "112 112 3"]
     ) -> tuple[Float[np.ndarray, "7"], Float[np.ndarray, "256"]]:
-        """Probabilities in the order of EMOTIONS, and the features before them."""
-        batch = face.transpose(2, 0, 1)[None].astype(np.float32)
-        probabilities, features = self._emotions.run(["prob", "features"], {"input": batch})
-        return probabilities[0], features[0]
+        """See `EmotionNet.emotion`."""
+        return self._emotions.emotion(face)
 
 
 def find_network(folder: Path, name: str) -> Path:
@@ -86,4 +97,4 @@ def find_network(folder: Path, name: str) -> Path:
 def load_teachers(folder: Path) -> Teachers:
     """Both nets, found anywhere below the folder."""
     blendshapes = BlendshapeScores(open_session(find_network(folder, BLENDSHAPE_NET)))
-    return Teachers(blendshapes, open_session(find_network(folder, EMOTION_NET)))
+    return Teachers(blendshapes, EmotionNet(open_session(find_network(folder, EMOTION_NET))))

@@ -26,13 +26,13 @@ class AugmentConfig:
     scale: float = 0.10
     roll_rad: float = 0.14
     colour: float = 0.8
-    dark: float = 0.07
-    grey: float = 0.06
-    blur: float = 0.1
-    noise: float = 0.1
-    small: float = 0.08
-    compress: float = 0.12
-    cover: float = 0.12
+    dark: float = 0.1
+    grey: float = 0.1
+    blur: float = 0.14
+    noise: float = 0.12
+    small: float = 0.12
+    compress: float = 0.14
+    cover: float = 0.2
 
 
 def gentle() -> AugmentConfig:

@@ -57,9 +57,16 @@ class FacePool:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def draw(self, num: int, rng: np.random.Generator, mirror: bool = True) -> Samples:
-        """Random rows, each mirrored (with its truth) half of the time."""
-        chosen = self.rows[rng.integers(0, len(self.rows), num)]
+    def draw(
+        self, num: int, rng: np.random.Generator, mirror: bool = True, twins: float = 0.0
+    ) -> Samples:
+        """Random rows, each mirrored (with its truth) half of the time.
+
+        `twins` is the share of rows drawn twice, damaged independently: the same face must look
+        alike through any damage, and its mirror image must not, unless the face is even.
+        """
+        chosen = self.rows[rng.integers(0, len(self.rows), num - round(num * twins / 2))]
+        chosen = np.concatenate([chosen, chosen[: num - len(chosen)]])
         samples = [
             self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5))
             for s, r in chosen

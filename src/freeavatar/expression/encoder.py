@@ -31,9 +31,9 @@ class EncoderConfig:
     pool: Literal["mean", "grid"] = "grid"
     """Mean over tokens (the paper), or a read-out that knows where on the face a token lies. Crops
     are aligned, so an eyelid is always in the same token; a mean dilutes it with 48 others."""
-    token_size: int = 32
+    token_size: int = 48
     """Channels that each token brings to the grid read-out."""
-    num_features: int = 256
+    num_features: int = 384
     """Features of the grid read-out; a mean has the trunk's width."""
 
     @property

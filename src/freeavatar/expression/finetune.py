@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,7 +27,10 @@ from freeavatar.expression.encoder import (
     TrainerOutput,
 )
 from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
+from freeavatar.expression.mesh_stem import MeshStem, load_mesh_weights
 from freeavatar.expression.pretrain import KIND as MAE_KIND
+from freeavatar.expression.triplets import TripletSet
+from freeavatar.expression.votes import VoteBatch, draw_votes, vote_loss
 from freeavatar.images import batch_from_pictures
 from freeavatar.rig import ARKIT
 from freeavatar.training.loop import LoopConfig, Losses, Run
@@ -40,12 +43,22 @@ class FinetuneConfig:
     model: EncoderConfig = field(default_factory=EncoderConfig)
     renders_per_batch: int = 80
     faces_per_batch: int = 32
+    twins: float = 0.5
+    """Share of rows drawn twice (see `FacePool.draw`)."""
     triplets: float = 1.0
     face_triplets: float = 0.5
+    """Real faces among themselves: what moves and what it feels like, by two teachers."""
+    mixed_triplets: float = 0.25
+    """Renders and real faces together, by what they feel like: the domain is no shortcut."""
+    votes: float = 1.0
+    """Comparisons that people made, where there are some."""
+    votes_per_batch: int = 12
     controls: float = 1.0
     teacher: float = 0.5
     head: float = 0.2
-    emotion: float = 0.05
+    emotion: float = 0.2
+    frozen_stages: int = 2
+    """Of a mesh stem; they cost most of a step and hold few weights."""
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
@@ -64,7 +77,10 @@ def control_weights(pool: FacePool) -> Float[np.ndarray, "52"]:
 class Batch:
     """Crops and targets as tensors on the training device."""
 
-    def __init__(self, samples: Samples, device: torch.device) -> None:
+    def __init__(
+        self, samples: Samples, device: torch.device, votes: VoteBatch | None = None
+    ) -> None:
+        self.votes = votes
         self.pictures = torch.from_numpy(batch_from_pictures(samples.crops)).to(device)
         self.controls = torch.from_numpy(samples.controls).to(device)
         self.head_rad = torch.from_numpy(samples.head_rad).to(device)
@@ -79,27 +95,40 @@ def finetune(
     run_folder: Path,
     config: FinetuneConfig,
     report: Callable[[dict[str, float]], None] = lambda _: None,
+    votes: TripletSet | None = None,
 ) -> Path:
-    """Train or go on training; returns `final.safetensors`."""
+    """Train or go on training; returns `final.safetensors`.
+
+    `votes` are people's comparisons, for instance those of `datasets.fec.open_fec`.
+    """
     cv2.setNumThreads(1)
     renders = FacePool(render_folders, config.augmentation)
     faces = FacePool(face_folders, config.augmentation) if face_folders else None
     torch.manual_seed(config.loop.seed)
     trainer = ExpressionTrainer(config.model)
+    stem = trainer.network.trunk.patch_embed
+    slow: list[torch.nn.Parameter] = []
+    if isinstance(stem, MeshStem):
+        load_mesh_weights(stem)
+        stem.freeze(config.frozen_stages)
+        slow = list(stem.stages.parameters())
     if mae_checkpoint is not None:
         load_trunk(trainer, mae_checkpoint)
-    run = Run(run_folder, KIND, trainer, dataclasses.asdict(config.model), config.loop)
+    run = Run(run_folder, KIND, trainer, dataclasses.asdict(config.model), config.loop, slow)
     weights = torch.from_numpy(control_weights(renders)).to(run.device)
 
     def draw(rng: np.random.Generator) -> Batch:
-        parts = [renders.draw(config.renders_per_batch, rng)]
+        parts = [renders.draw(config.renders_per_batch, rng, twins=config.twins)]
         if faces is not None and config.faces_per_batch:
-            parts.append(faces.draw(config.faces_per_batch, rng))
+            parts.append(faces.draw(config.faces_per_batch, rng, twins=config.twins))
         joined = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts])
             for field in dataclasses.fields(Samples)
         }
-        return Batch(Samples(**joined), run.device)
+        voted = None
+        if votes is not None and config.votes:
+            voted = draw_votes(votes, config.votes_per_batch, config.augmentation, rng, run.device)
+        return Batch(Samples(**joined), run.device, voted)
 
     return run.fit(draw, lambda batch: expression_losses(trainer, batch, weights, config), report)
 
@@ -122,9 +151,14 @@ def expression_losses(
 ) -> Losses:
     """All terms by name; `loss` is their weighted sum."""
     out = trainer(batch.pictures)
+    voted = trainer.network(batch.votes.pictures)[0] if batch.votes is not None else None
     # Distances between unit vectors cancel to nothing in bfloat16: losses are float32 everywhere.
     with torch.autocast(batch.pictures.device.type, enabled=False):
-        return _losses(out.in_float32(), batch, weights, config)
+        losses = _losses(out.in_float32(), batch, weights, config)
+        if batch.votes is not None and voted is not None:
+            losses["votes"], losses["vote_accuracy"] = vote_loss(voted.float(), batch.votes)
+            losses["loss"] = losses["loss"] + config.votes * losses["votes"]
+    return losses
 
 
 def _losses(out: TrainerOutput, batch: Batch, weights: Tensor, config: FinetuneConfig) -> Losses:
@@ -141,25 +175,40 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Tensor, config: FinetuneC
     total = total + config.head * losses["head"]
     if hinted.any():
         losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights)
+        felt = felt_distances(batch.emotion)
         known = hinted & ~torch.isnan(batch.controls).all(dim=1)
-        felt = face_distances(distances, batch.emotion)
+        pairs = known[:, None] & known[None]
         losses["face_triplets"], losses["face_accuracy"] = triplet_loss(
-            out.embeddings, felt, known[:, None] & known[None]
+            out.embeddings, _on_one_scale(distances, pairs) + _on_one_scale(felt, pairs), pairs
+        )
+        felt_by_teacher = ~torch.isnan(batch.emotion).any(dim=1)
+        losses["mixed_triplets"], losses["mixed_accuracy"] = triplet_loss(
+            out.embeddings, felt, felt_by_teacher[:, None] & felt_by_teacher[None]
         )
         losses["emotion"] = emotion_loss(out.emotion_logits, batch.emotion)
         total = total + config.teacher * losses["teacher"]
         total = total + config.face_triplets * losses["face_triplets"]
+        total = total + config.mixed_triplets * losses["mixed_triplets"]
         total = total + config.emotion * losses["emotion"]
     losses["loss"] = total
     return losses
 
 
-def face_distances(
-    moved: Float[Tensor, "batch batch"], emotion: Float[Tensor, "batch 7"]
+def felt_distances(emotion: Float[Tensor, "batch 7"]) -> Float[Tensor, "batch batch"]:
+    """How differently faces feel, by the emotion teacher's probabilities.
+
+    Their fourth roots, as unit vectors: a hint of fear beside neutral then counts as people count
+    it (docs/experiments.md); plain probabilities see only the winner.
+    """
+    mild = F.normalize(torch.nan_to_num(emotion).clamp_min(0) ** 0.25 + 1e-6, dim=1)
+    return (2 - 2 * mild @ mild.T).clamp_min(1e-8).sqrt()
+
+
+def _on_one_scale(
+    distances: Float[Tensor, "batch batch"], pairs: Bool[Tensor, "batch batch"]
 ) -> Float[Tensor, "batch batch"]:
-    """On real faces people compare what a face does and what it feels like: both, on one scale."""
-    felt = torch.cdist(torch.nan_to_num(emotion), torch.nan_to_num(emotion))
-    return moved / moved.mean().clamp_min(1e-6) + felt / felt.mean().clamp_min(1e-6)
+    """Divided by their mean over the pairs that count."""
+    return distances / ((distances * pairs).sum() / pairs.sum().clamp_min(1)).clamp_min(1e-6)
 
 
 def emotion_loss(

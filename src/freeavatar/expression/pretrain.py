@@ -21,6 +21,7 @@ from freeavatar.expression.mae import (
     reconstruction_loss,
     show_reconstruction,
 )
+from freeavatar.expression.mesh_stem import MeshStem, load_mesh_weights
 from freeavatar.images import batch_from_pictures, pictures_from_batch
 from freeavatar.training.loop import LoopConfig, Losses, Run
 
@@ -51,7 +52,12 @@ def pretrain(
     pool = FacePool(face_folders, gentle())
     torch.manual_seed(config.loop.seed)
     model = MaskedAutoencoder(config.model)
-    run = Run(run_folder, KIND, model, dataclasses.asdict(config.model), config.loop)
+    stem = model.trunk.patch_embed
+    slow: list[torch.nn.Parameter] = []
+    if isinstance(stem, MeshStem):
+        load_mesh_weights(stem)
+        slow = list(stem.stages.parameters())
+    run = Run(run_folder, KIND, model, dataclasses.asdict(config.model), config.loop, slow)
     patch = config.model.trunk.patch_size
 
     def draw(rng: np.random.Generator) -> torch.Tensor:

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from freeavatar.expression.mesh_stem import MeshStem
+
 
 @dataclass(frozen=True)
 class ViTConfig:
@@ -23,9 +25,10 @@ class ViTConfig:
     width: int = 192
     depth: int = 12
     num_heads: int = 3
-    stem: Literal["patch", "conv"] = "patch"
-    """How pixels become tokens: one linear layer per patch (ViT, MAE, the paper), or strided 3x3
-    convolutions with residual blocks, which learn from far fewer pictures (Xiao et al. 2021)."""
+    stem: Literal["patch", "conv", "mesh"] = "patch"
+    """How pixels become tokens: one linear layer per patch (ViT, MAE, the paper), strided 3x3
+    convolutions with residual blocks, which learn from far fewer pictures (Xiao et al. 2021), or
+    the early layers of a public face-mesh network (`mesh_stem.py`)."""
     stem_widths: tuple[int, ...] = ()
     """Channels of the convolutional stem after each halving, from half resolution down to one
     token a patch; multiples of 32 suit the matrix units of CPUs and GPUs."""
@@ -37,6 +40,8 @@ class ViTConfig:
                 f"a convolutional stem for patches of {self.patch_size} pixels halves "
                 f"{num_halvings} times, but stem_widths is {self.stem_widths}"
             )
+        if self.stem == "mesh" and self.patch_size != 16:
+            raise ValueError(f"the mesh stem makes patches of 16 pixels, not {self.patch_size}")
 
     @property
     def grid(self) -> int:
@@ -51,6 +56,11 @@ def vit_tiny() -> ViTConfig:
 def vit_laptop() -> ViTConfig:
     """Convolutional stem and 4 blocks: what two CPU cores can train in an hour."""
     return ViTConfig(depth=4, num_heads=6, stem="conv", stem_widths=(32, 64, 128, 192))
+
+
+def vit_mesh() -> ViTConfig:
+    """Stem from the mesh network and 4 blocks: what ships (docs/experiments.md)."""
+    return ViTConfig(depth=4, num_heads=6, stem="mesh")
 
 
 def vit_small() -> ViTConfig:
@@ -170,7 +180,7 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.config = config
-        self.patch_embed = PatchEmbed(config) if config.stem == "patch" else ConvStem(config)
+        self.patch_embed = _make_stem(config)
         self.register_buffer("pos_embed", sincos_positions(config.width, config.grid))
         self.blocks = nn.ModuleList(
             Block(config.width, config.num_heads) for _ in range(config.depth)
@@ -179,8 +189,10 @@ class VisionTransformer(nn.Module):
         self.apply(_initialise)
 
     def embed(self, batch: Float[Tensor, "batch 3 height width"]) -> Tensor:
-        """Patch tokens with their positions, before any block; pictures are centred on grey."""
-        return self.patch_embed((batch - 0.5) / 0.25) + self.pos_embed
+        """Patch tokens with their positions, before any block."""
+        if self.config.stem != "mesh":  # that one takes [0, 1]; the others are centred on grey
+            batch = (batch - 0.5) / 0.25
+        return self.patch_embed(batch) + self.pos_embed
 
     def encode(self, tokens: Float[Tensor, "batch token width"]) -> Tensor:
         """All blocks on any subset of tokens: the MAE hands over the visible ones only."""
@@ -190,6 +202,12 @@ class VisionTransformer(nn.Module):
 
     def forward(self, batch: Float[Tensor, "batch 3 height width"]) -> Tensor:
         return self.encode(self.embed(batch))
+
+
+def _make_stem(config: ViTConfig) -> nn.Module:
+    if config.stem == "mesh":
+        return MeshStem(config.width)
+    return PatchEmbed(config) if config.stem == "patch" else ConvStem(config)
 
 
 def _initialise(module: nn.Module) -> None:

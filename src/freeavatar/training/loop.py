@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class LoopConfig:
     learning_rate: float = 5e-4
     """AdamW peak rate."""
     weight_decay: float = 0.05
+    slow_rate: float = 0.2
+    """Share of the rate for parameters that were trained before on something else."""
     warmup_steps: int = 100
     clip_norm: float = 1.0
     ema_decay: float = 0.998
@@ -64,16 +66,23 @@ class Averaged:
                 self.tensors[name].copy_(value)
 
 
-def _split_decay(model: torch.nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
+def _split_decay(
+    model: torch.nn.Module, config: LoopConfig, slow: Iterable[torch.nn.Parameter]
+) -> list[dict[str, Any]]:
     """Weight decay for matrices only; biases, norms and codes go free (MAE recipe)."""
-    matrices: list[torch.nn.Parameter] = []
-    rest: list[torch.nn.Parameter] = []
+    is_slow = {id(parameter) for parameter in slow}
+    groups: dict[tuple[bool, bool], list[torch.nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            (matrices if parameter.ndim > 1 else rest).append(parameter)
+            key = (id(parameter) in is_slow, parameter.ndim > 1)
+            groups.setdefault(key, []).append(parameter)
     return [
-        {"params": matrices, "weight_decay": config.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
+        {
+            "params": parameters,
+            "weight_decay": config.weight_decay if decays else 0.0,
+            "rate": config.slow_rate if slowly else 1.0,
+        }
+        for (slowly, decays), parameters in sorted(groups.items(), key=lambda item: item[0][::-1])
     ]
 
 
@@ -111,6 +120,7 @@ class Run:
         model: torch.nn.Module,
         model_config: dict[str, Any],
         config: LoopConfig,
+        slow: Iterable[torch.nn.Parameter] = (),
     ) -> None:
         self.folder, self.kind, self.config = folder, kind, config
         self.model_config = model_config
@@ -119,7 +129,7 @@ class Run:
         self.model = model.to(self.device)
         self.averaged = Averaged(self.model, config.ema_decay)
         self.optimizer = torch.optim.AdamW(
-            _split_decay(model, config), lr=config.learning_rate, betas=(0.9, 0.95)
+            _split_decay(model, config, slow), lr=config.learning_rate, betas=(0.9, 0.95)
         )
         self.step = 0
         self.trained_s = 0.0
@@ -234,7 +244,7 @@ class Run:
         batch = draw_batch(generator)
         factor = warmup_cosine(self.step, self._progress(), self.config.warmup_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = self.config.learning_rate * factor * group["rate"]
         with autocast(self.device, self.config.precision):
             losses = losses_of(batch)
         self.optimizer.zero_grad(set_to_none=True)

@@ -69,5 +69,12 @@ def open_shards(folder: Path) -> ShardSet:
             raise DataError(f"{part} is damaged: its columns have lengths {sorted(lengths)}.")
         pictures.append(crops)
         tables.append(table)
+    names = {frozenset(table) for table in tables}
+    if len(names) > 1:
+        partly = ", ".join(sorted(frozenset.union(*names) - frozenset.intersection(*names)))
+        raise DataError(
+            f"Some parts of {folder} lack columns that others have ({partly}). "
+            "Run its recipe again to finish them."
+        )
     columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
     return ShardSet(tuple(pictures), columns, index)
