@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,36 +72,66 @@ def _watch(
 ) -> Performance:
     times_s, found, head_rad, confidence, shot = [], [], [], [], []
     crops: list[np.ndarray] = []
-    seen: list[Expressions] = []
-
-    def encode() -> None:
-        batch = np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE, 3)
-        with clock("expression"):
-            seen.append(encoder.encode(batch))
-        crops.clear()
-
-    for frame in clock.each("capture", track_actor(video, track, anchor)):
-        times_s.append(frame.time_s)
-        found.append(frame.crop is not None)
-        head_rad.append(frame.head_rad)
-        confidence.append(frame.confidence)
-        shot.append(frame.shot)
-        if frame.crop is not None:
-            crops.append(frame.crop)
-        if len(crops) == BATCH:
-            encode()
-        on_progress("watching", len(times_s), video.num_frames)
-    encode()
+    with _Background(encoder, clock) as describing:
+        for frame in clock.each("capture", track_actor(video, track, anchor)):
+            times_s.append(frame.time_s)
+            found.append(frame.crop is not None)
+            head_rad.append(frame.head_rad)
+            confidence.append(frame.confidence)
+            shot.append(frame.shot)
+            if frame.crop is not None:
+                crops.append(frame.crop)
+            if len(crops) == BATCH:
+                describing.add(crops)
+                crops = []
+            on_progress("watching", len(times_s), video.num_frames)
+        seen = describing.finish(crops)
     present = np.array(found, bool)
     return Performance(
         np.array(times_s, np.float64),
         present,
         np.array(head_rad, np.float64).reshape(-1, 3),
-        _spread(np.concatenate([some.embeddings for some in seen]), present),
-        _spread(np.concatenate([some.features for some in seen]), present),
+        _spread(seen.embeddings, present),
+        _spread(seen.features, present),
         np.array(confidence, np.float64),
         np.array(shot, np.int64),
     )
+
+
+class _Background:
+    """Describes batches of crops in a thread of its own, in order, while capture goes on."""
+
+    def __init__(self, encoder: ExpressionEncoder, clock: Clock) -> None:
+        self._encoder, self._clock = encoder, clock
+        self._pool = ThreadPoolExecutor(1, "expression")
+        self._waiting: deque[Future[Expressions]] = deque()
+        self._done: list[Expressions] = []
+
+    def __enter__(self) -> _Background:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def add(self, crops: list[np.ndarray]) -> None:
+        """Another batch; waits when capture is two batches ahead, so that memory stays bounded."""
+        self._waiting.append(self._pool.submit(self._describe, crops))
+        while len(self._waiting) > 2:
+            self._done.append(self._waiting.popleft().result())
+
+    def finish(self, crops: list[np.ndarray]) -> Expressions:
+        """All batches so far, and these last crops, as one."""
+        self.add(crops)
+        self._done += [one.result() for one in self._waiting]
+        return Expressions(
+            np.concatenate([some.embeddings for some in self._done]),
+            np.concatenate([some.features for some in self._done]),
+        )
+
+    def _describe(self, crops: list[np.ndarray]) -> Expressions:
+        with self._clock("expression"):
+            batch = np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE, 3)
+            return self._encoder.encode(batch)
 
 
 def _spread(

@@ -56,7 +56,7 @@ def test_frames_come_out_one_for_one_and_in_order(face_on):
 
 def test_pictures_are_not_hoarded(face_on):
     """A frame must be handed out after its look-ahead, whatever follows."""
-    config = TrackConfig(steady=SteadyConfig(look_ahead=3))
+    config = TrackConfig(steady=SteadyConfig(look_ahead=3), gap_s=0.0)
     taken = []
 
     def pictures() -> Iterator[np.ndarray]:

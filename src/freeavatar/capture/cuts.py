@@ -30,25 +30,20 @@ class CutFinder:
 
     def __init__(self) -> None:
         self._thumbnail: Float[np.ndarray, "row column 3"] | None = None
-        self._colors: Float[np.ndarray, " bin"] | None = None
         self._changes: deque[float] = deque(maxlen=24)
 
     def is_cut(self, picture: UInt8[np.ndarray, "height width 3"]) -> bool:
         """True for the first picture of every shot but the first."""
-        thumbnail = _thumbnail(picture)
-        colors = _histogram(thumbnail)
-        before, colors_before = self._thumbnail, self._colors
-        self._thumbnail, self._colors = thumbnail, colors
-        if before is None or colors_before is None:
+        thumbnail, before = _thumbnail(picture), self._thumbnail
+        self._thumbnail = thumbnail
+        if before is None:
             return False
         likeness = _correlation(thumbnail, before)
         change = float(np.abs(thumbnail - before).mean())
-        usual = float(np.median(self._changes)) if self._changes else np.inf
-        shared = float(np.minimum(colors, colors_before).sum())
         cut = likeness < _UNLIKE or (
             likeness < _LESS_ALIKE
-            and shared < _OTHER_COLORS
-            and change > _STANDS_OUT * max(usual, _QUIET)
+            and change > _STANDS_OUT * max(self._usual(), _QUIET)
+            and _shared_colors(thumbnail, before) < _OTHER_COLORS
         )
         if cut:
             self._changes.clear()
@@ -56,12 +51,22 @@ class CutFinder:
             self._changes.append(change)
         return cut
 
+    def _usual(self) -> float:
+        """How much changed from frame to frame in the last second."""
+        return float(np.median(self._changes)) if self._changes else np.inf
+
 
 def _thumbnail(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "row column 3"]:
     height, width = picture.shape[:2]
     rows = np.linspace(0, height - 1, _ROWS).astype(int)
     columns = np.linspace(0, width - 1, _COLUMNS).astype(int)
     return picture[rows[:, None], columns].astype(np.float32)
+
+
+def _shared_colors(
+    one: Float[np.ndarray, "row column 3"], other: Float[np.ndarray, "row column 3"]
+) -> float:
+    return float(np.minimum(_histogram(one), _histogram(other)).sum())
 
 
 def _histogram(thumbnail: Float[np.ndarray, "row column 3"]) -> Float[np.ndarray, " bin"]:

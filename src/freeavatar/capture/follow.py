@@ -17,7 +17,7 @@ from freeavatar.capture.cascade import Cascade
 from freeavatar.capture.coast import Look, predicted
 from freeavatar.capture.cuts import CutFinder
 from freeavatar.capture.detect import Detection
-from freeavatar.capture.headpose import HeadPose, fit_detection, fit_mesh
+from freeavatar.capture.headpose import HeadPose, fit_detection, fit_mesh, nearest_rotation
 from freeavatar.capture.landmarks import FaceMesh, Region, region_from_detection, region_from_mesh
 from freeavatar.capture.steady import SteadyConfig
 from freeavatar.capture.video import Frame
@@ -32,6 +32,11 @@ half covered or turning one is more (0.55 to 0.95 on the drawn corruptions)."""
 _COAST_CONFIDENCE = 0.35
 """Of a face that was only guessed to be where it was: below all that was detected."""
 _LONGEST_PAUSE_S = 1.6
+_LONGEST_LOOKOUTS = 4.0
+"""While the actor is alone, bystanders are looked for less and less often, down to one of these."""
+_CALM_SHIFT = 0.04
+_CALM_TURN_RAD = 0.06
+"""A head that moved less between two readings (sides of the crop, radians) went straight."""
 _TURNED_RAD = 0.6
 """From this roll on YuNet misses faces in the upright picture."""
 
@@ -61,6 +66,9 @@ class TrackConfig:
     thorough_s: float = 0.2
     """First pause between thorough searches (turned, brightened and enlarged views) while nobody is
     found; each vain search doubles it, up to 1.6 s."""
+    gap_s: float = 0.14
+    """While the head hardly moves, landmarks are read this far apart and the head is placed between
+    them; 0 reads them in every frame. Live reads every frame it gets."""
     steady: SteadyConfig = field(default_factory=SteadyConfig)
 
     def eager(self) -> TrackConfig:
@@ -86,7 +94,7 @@ class Sighting:
     region: Region
     """Where to look for the mesh in the next frame."""
     look: Look | None = None
-    """Of the picture in which the face was last read."""
+    """Only where the place was guessed: what the face looked like when it was last read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +117,8 @@ class Follower:
         """Counts up at every loss, cut and jump."""
         self.num_cuts = 0
         self._last: Sighting | None = None
+        self._last_picture: np.ndarray | None = None
+        """In which the last sighting was read."""
         self._before: CropFrame | None = None
         """One frame before the last sighting, for the direction of its movement."""
         self._last_s = 0.0
@@ -116,12 +126,21 @@ class Follower:
         self._tracking = False
         self._bystanders: list[CropFrame] = []
         self._looked_out_s = 0.0
+        self._lookout_s = config.lookout_s
         self._pause_s = config.thorough_s
         self._searched_s = -np.inf
 
     def look(self, frame: Frame) -> Sighting | None:
         """The actor in this frame, None when it is not seen."""
-        if self._cuts.is_cut(frame.rgb):
+        return self.look_after(frame, self.is_cut(frame))
+
+    def is_cut(self, frame: Frame) -> bool:
+        """Whether a new shot begins; to be asked once for every frame, in order."""
+        return self._cuts.is_cut(frame.rgb)
+
+    def look_after(self, frame: Frame, cut: bool) -> Sighting | None:
+        """`look`, where it is known already whether a new shot begins."""
+        if cut:
             self._forget()
         if self._anchor is not None and frame.time_s < self._anchor.time_s - 1e-6:
             return None
@@ -130,10 +149,31 @@ class Follower:
             sighting = self._search(frame) or self._coast(frame)
             if sighting is None or not self._tracking or self._jumped(sighting):
                 self.shot += 1
-        elif frame.time_s - self._looked_out_s >= self._config.lookout_s:
+        elif frame.time_s - self._looked_out_s >= self._lookout_s:
             self._look_out(frame, self._candidates(frame.rgb), sighting)
         self._remember(frame, sighting)
         return sighting
+
+    def stride(self, frames: Sequence[Frame]) -> list[Sighting] | None:
+        """The actor in frames without a cut, read in the last one alone and placed between.
+
+        None, and nothing remembered, where that is not safe: the head moved, or the mesh is lost.
+        """
+        before = self._last
+        if not self._tracking or before is None or before.confidence < self._config.min_score:
+            return None
+        after = self._follow(frames[-1])
+        if after is None or not _is_calm(before, after):
+            return None
+        if frames[-1].time_s - self._looked_out_s >= self._lookout_s:
+            self._look_out(frames[-1], self._candidates(frames[-1].rgb), after)
+        start_s, length_s = self._last_s, frames[-1].time_s - self._last_s
+        sightings = [
+            _between(before, after, (frame.time_s - start_s) / length_s) for frame in frames[:-1]
+        ]
+        for frame, sighting in zip(frames, [*sightings, after], strict=True):
+            self._remember(frame, sighting)
+        return [*sightings, after]
 
     def _forget(self) -> None:
         """A new shot: what is known of the old one says nothing."""
@@ -152,7 +192,7 @@ class Follower:
             return
         self._last = sighting
         if sighting.look is None:
-            self._last = replace(sighting, look=Look.at(frame.rgb, sighting.frame))
+            self._last_picture = frame.rgb
             self._last_s = frame.time_s
             self._pause_s = self._config.thorough_s
 
@@ -204,18 +244,19 @@ class Follower:
     def _coast(self, frame: Frame) -> Sighting | None:
         """The actor where it should be by now, as long as something there looks like it."""
         last = self._last
-        if last is None or last.look is None or not self._tracking:
+        if last is None or self._last_picture is None or not self._tracking:
             return None
         if frame.time_s - self._last_s > self._config.coast_s:
             return None
         expected = predicted(last.frame, self._before)
-        place, likeness = last.look.find(frame.rgb, expected)
+        look = last.look or Look.at(self._last_picture, last.frame)
+        place, likeness = look.find(frame.rgb, expected)
         if likeness < _COAST_LIKENESS:
             return None
         moved_px = place.center_px - last.frame.center_px
         pose = replace(last.pose, mid_eye_px=last.pose.mid_eye_px + moved_px)
         region = replace(last.region, center_px=last.region.center_px + moved_px)
-        return Sighting(pose, place, _COAST_CONFIDENCE * likeness, region, last.look)
+        return Sighting(pose, place, _COAST_CONFIDENCE * likeness, region, look)
 
     def _anchored(
         self, frame: Frame, candidates: list[_Candidate], place: CropFrame
@@ -283,6 +324,9 @@ class Follower:
             for candidate in candidates
             if distance(candidate.frame, actor.frame) > 0.4
         ]
+        # Nobody there: nobody will be there so soon.
+        longer_s = min(2.0 * self._lookout_s, _LONGEST_LOOKOUTS * self._config.lookout_s)
+        self._lookout_s = self._config.lookout_s if self._bystanders else longer_s
 
     def _without_bystanders(self, candidates: list[_Candidate], frame: Frame) -> list[_Candidate]:
         """Faces that are not a bystander's; bystanders are followed while the actor is away."""
@@ -316,6 +360,26 @@ def _distinct(found: Sequence[Detection]) -> list[_Candidate]:
         ):
             faces.append(_Candidate(detection, pose, place))
     return faces
+
+
+def _is_calm(before: Sighting, after: Sighting) -> bool:
+    turned = (np.trace(before.pose.rotation.T @ after.pose.rotation) - 1.0) / 2.0
+    return (
+        distance(before.frame, after.frame) <= _CALM_SHIFT
+        and float(np.arccos(np.clip(turned, -1.0, 1.0))) <= _CALM_TURN_RAD
+    )
+
+
+def _between(before: Sighting, after: Sighting, share: float) -> Sighting:
+    """Where the head was on its way between two readings that are near to each other."""
+    one, other = before.pose, after.pose
+    pose = HeadPose(
+        nearest_rotation((1.0 - share) * one.rotation + share * other.rotation),
+        float(one.scale_px ** (1.0 - share) * other.scale_px**share),
+        (1.0 - share) * one.mid_eye_px + share * other.mid_eye_px,
+    )
+    confidence = min(before.confidence, after.confidence)
+    return Sighting(pose, frame_from_pose(pose), confidence, after.region)
 
 
 def distance(one: CropFrame, other: CropFrame) -> float:

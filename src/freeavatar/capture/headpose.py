@@ -126,21 +126,22 @@ def _fit_rigid(
     """Rotation from all three axes (Kabsch), then scale and place from the picture plane alone."""
     shape_center, seen_center = weights @ shape, weights @ seen
     shape0, seen0 = shape - shape_center, seen - seen_center
-    rotation = _nearest_rotation((weights[:, None] * seen0).T @ shape0)
+    rotation = nearest_rotation((weights[:, None] * seen0).T @ shape0)
     for _ in range(3):
         turned = shape0 @ rotation.T
         across = (weights[:, None] * turned[:, :2] * seen0[:, :2]).sum()
         scale = across / (weights[:, None] * turned[:, :2] ** 2).sum()
         # Pull guessed depth towards what the template says at this pose, then turn again.
         depth = _DEPTH_WEIGHT * seen0[:, 2] + (1 - _DEPTH_WEIGHT) * scale * turned[:, 2]
-        rotation = _nearest_rotation(
+        rotation = nearest_rotation(
             (weights[:, None] * np.column_stack([seen0[:, :2], depth])).T @ shape0
         )
     mid_eye = (seen_center - scale * rotation @ shape_center)[:2] * [1.0, -1.0]
     return HeadPose(rotation, float(scale), mid_eye)
 
 
-def _nearest_rotation(matrix: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+def nearest_rotation(matrix: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+    """The rotation that differs least from a matrix."""
     u, _, vt = np.linalg.svd(matrix)
     sign = np.sign(np.linalg.det(u @ vt))
     return u @ np.diag([1.0, 1.0, sign]) @ vt

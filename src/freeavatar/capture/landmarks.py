@@ -66,7 +66,7 @@ class FaceMesh:
         """Landmarks of the face inside the region; look at `score` before using them."""
         picture_from_unit = region.picture_from_unit()
         patch = _cut(picture, picture_from_unit)
-        batch = patch[None].astype(np.float32) / 255.0
+        batch = np.multiply(patch[None], 1.0 / 255.0, dtype=np.float32)
         raw, logit = self._session.run(["Identity", "Identity_1"], {"input_12": batch})[:2]
         unit = raw.reshape(478, 3).astype(np.float64) / _INPUT_SIDE
         flat = unit[:, :2] @ picture_from_unit[:, :2].T + picture_from_unit[:, 2]

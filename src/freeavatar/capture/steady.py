@@ -18,8 +18,8 @@ from freeavatar.capture.patch import Patch, cut_patch
 
 _PATCH_MARGIN = 0.1
 """Share of the side by which smoothing may move a crop before edges would be made up."""
-_PATCH_DETAIL = 2.0
-"""Patches keep this many pixels per crop pixel; more would not be seen after averaging."""
+_PATCH_DETAIL = 1.5
+"""Patches keep at least this many pixels per crop pixel, and up to twice as many."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from freeavatar.capture.align import CropFrame, crop, whole_picture
 from freeavatar.capture.follow import Anchor, Follower, Sighting, TrackConfig
 from freeavatar.capture.steady import PastSteadier, Placed, Steadier, crop_patch, patch_around
+from freeavatar.capture.stride import look_at
 from freeavatar.capture.video import Frame
 
 __all__ = [
@@ -69,12 +70,12 @@ def track_actor(
     follower = Follower(config, anchor)
     steadier = Steadier(config.steady)
     seen: dict[int, tuple[Sighting | None, int]] = {}
-    for frame in frames:
-        sighting = follower.look(frame)
-        seen[frame.index] = sighting, follower.num_cuts
+    for looked in look_at(frames, follower, config.gap_s):
+        frame, sighting = looked.frame, looked.sighting
+        seen[frame.index] = sighting, looked.num_cuts
         place = None if sighting is None else sighting.frame
         patch = None if sighting is None else patch_around(frame.rgb, sighting.frame)
-        placed = Placed(frame.index, frame.time_s, place, patch, follower.shot)
+        placed = Placed(frame.index, frame.time_s, place, patch, looked.shot)
         for ready, steady in steadier.push(placed):
             yield _tracked(ready, steady, *seen.pop(ready.index))
     for ready, steady in steadier.flush():
