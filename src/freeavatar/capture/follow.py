@@ -66,7 +66,7 @@ class TrackConfig:
     thorough_s: float = 0.2
     """First pause between thorough searches (turned, brightened and enlarged views) while nobody is
     found; each vain search doubles it, up to 1.6 s."""
-    gap_s: float = 0.14
+    gap_s: float = 0.1
     """While the head hardly moves, landmarks are read this far apart and the head is placed between
     them; 0 reads them in every frame. Live reads every frame it gets."""
     steady: SteadyConfig = field(default_factory=SteadyConfig)

@@ -147,7 +147,9 @@ def _tremble(rows: Float[np.ndarray, "frame 4"]) -> float:
     # Third differences see tremble (20 times its variance) and hardly a movement.
     third = np.diff(rows[:, :3], 3, axis=0) / np.sqrt(20.0)
     # The median is deaf to a single jump: 0.6745 is that of |x| for a standard normal x.
-    return float(np.median(np.abs(third), axis=0).max() / 0.6745)
+    ordered = np.sort(np.abs(third), axis=0)
+    median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2.0
+    return float(median.max() / 0.6745)
 
 
 class PastSteadier:
@@ -176,16 +178,14 @@ class PastSteadier:
 
 def _offsets(frames: Sequence[CropFrame], middle: CropFrame) -> Float[np.ndarray, "frame 4"]:
     """Shift (in sides), log of the size and turn of each frame, as seen from one of them."""
-    return np.array(
-        [
-            [
-                *(frame.center_px - middle.center_px) / middle.side_px,
-                np.log(frame.side_px / middle.side_px),
-                _wrapped(frame.roll_rad - middle.roll_rad),
-            ]
-            for frame in frames
-        ]
-    )
+    rows = np.empty((len(frames), 4))
+    rows[:, :2] = [frame.center_px for frame in frames]
+    rows[:, 2] = [frame.side_px for frame in frames]
+    rows[:, 3] = [frame.roll_rad for frame in frames]
+    rows[:, :2] = (rows[:, :2] - middle.center_px) / middle.side_px
+    rows[:, 2] = np.log(rows[:, 2] / middle.side_px)
+    rows[:, 3] = (rows[:, 3] - middle.roll_rad + np.pi) % (2 * np.pi) - np.pi
+    return rows
 
 
 def _weights(
