@@ -9,6 +9,7 @@ import tyro
 
 from freeavatar.cli.evaluate_animator import Animator
 from freeavatar.cli.evaluate_expression import Expression
+from freeavatar.cli.evaluate_take import Take
 from freeavatar.cli.evaluate_triplets import Triplets
 
 
@@ -19,6 +20,7 @@ class Command:
     action: Annotated[
         Annotated[Animator, tyro.conf.subcommand("animator", prefix_name=False)]
         | Annotated[Expression, tyro.conf.subcommand("expression", prefix_name=False)]
+        | Annotated[Take, tyro.conf.subcommand("take", prefix_name=False)]
         | Annotated[Triplets, tyro.conf.subcommand("triplets", prefix_name=False)],
         tyro.conf.arg(name=""),
     ]
