@@ -106,7 +106,8 @@ def test_votes_of_people_join_the_loss(renders: Path, tmp_path: Path) -> None:
     finetune([renders], [], None, tmp_path, short, lines.append, votes)
     for line in lines:
         known = short.triplets * line["triplets"] + short.controls * line["controls"]
-        known += short.head * line["head"] + short.votes * line["votes"]
+        known += short.asymmetry * line["asymmetry"] + short.head * line["head"]
+        known += short.votes * line["votes"]
         assert line["votes"] > 0
         assert line["loss"] == pytest.approx(known, abs=1e-3)
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from freeavatar.expression.augment import AugmentConfig, augment, plain
+from freeavatar.expression.losses import PAIRS
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import ShardSet, open_shards
 
@@ -46,13 +47,27 @@ Split = Literal["train", "test"]
 class FacePool:
     """One or more shard sets of one kind, read by row with augmentation and mirroring."""
 
-    def __init__(self, folders: list[Path], augmentation: AugmentConfig, split: Split = "train"):
+    def __init__(
+        self,
+        folders: list[Path],
+        augmentation: AugmentConfig,
+        split: Split = "train",
+        emphasis: float = 0.0,
+    ) -> None:
+        """`emphasis`: how much more often (1 + emphasis) the most lopsided render is drawn."""
         self.sets: list[ShardSet] = [open_shards(folder) for folder in folders]
         self.augmentation = augmentation
         usable = [_usable_rows(shards, split) for shards in self.sets]
         self.rows: Int[np.ndarray, "row 2"] = np.concatenate(
             [np.stack([np.full(len(r), i), r], axis=1) for i, r in enumerate(usable)]
         )
+        shares = np.concatenate(
+            [
+                1 + emphasis * _lopsided(shards)[r]
+                for shards, r in zip(self.sets, usable, strict=True)
+            ]
+        )
+        self._up_to: Float[np.ndarray, "row"] = np.cumsum(shares) / shares.sum()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,7 +80,8 @@ class FacePool:
         `twins` is the share of rows drawn twice, damaged independently: the same face must look
         alike through any damage, and its mirror image must not, unless the face is even.
         """
-        chosen = self.rows[rng.integers(0, len(self.rows), num - round(num * twins / 2))]
+        lots = rng.random(num - round(num * twins / 2))
+        chosen = self.rows[np.searchsorted(self._up_to, lots).clip(max=len(self.rows) - 1)]
         chosen = np.concatenate([chosen, chosen[: num - len(chosen)]])
         samples = [
             self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5))
@@ -93,6 +109,15 @@ class FacePool:
             controls = controls[ARKIT.mirror_columns]
             head = head * np.array([-1, 1, -1], np.float32)
         return crop, controls, head, _row(shards, "emotion", row, 7), exact
+
+
+def _lopsided(shards: ShardSet) -> Float[np.ndarray, "row"]:
+    """Largest difference between left and right, 0 to 1; 0 where the truth is not known."""
+    if "arkit" not in shards.columns:
+        return np.zeros(len(shards))
+    left, right = PAIRS.T
+    arkit = shards.columns["arkit"].astype(np.float32)
+    return np.abs(arkit[:, left] - arkit[:, right]).max(axis=1).clip(0, 1)
 
 
 def _row(shards: ShardSet, column: str, row: int, width: int) -> Float[np.ndarray, "width"]:

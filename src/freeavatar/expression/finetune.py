@@ -26,7 +26,13 @@ from freeavatar.expression.encoder import (
     ExpressionTrainer,
     TrainerOutput,
 )
-from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
+from freeavatar.expression.losses import (
+    PAIRS,
+    expression_distances,
+    known_mse,
+    left_minus_right,
+    triplet_loss,
+)
 from freeavatar.expression.mesh_stem import MeshStem, load_mesh_weights
 from freeavatar.expression.pretrain import KIND as MAE_KIND
 from freeavatar.expression.triplets import TripletSet
@@ -45,6 +51,8 @@ class FinetuneConfig:
     faces_per_batch: int = 32
     twins: float = 0.5
     """Share of rows drawn twice (see `FacePool.draw`)."""
+    emphasis: float = 3.0
+    """How much more often the most lopsided render is drawn than an even one."""
     triplets: float = 1.0
     face_triplets: float = 0.5
     """Real faces among themselves: what moves and what it feels like, by two teachers."""
@@ -54,6 +62,9 @@ class FinetuneConfig:
     """Comparisons that people made, where there are some."""
     votes_per_batch: int = 12
     controls: float = 1.0
+    asymmetry: float = 0.3
+    """Left minus right of paired controls. Faces are lopsided rarely and a little, so the difference
+    hardly shows in the error of either side (the paper has a network of its own for it)."""
     teacher: float = 0.5
     head: float = 0.2
     emotion: float = 0.2
@@ -72,6 +83,23 @@ def control_weights(pool: FacePool) -> Float[np.ndarray, "52"]:
     values = [s.columns["arkit"].astype(np.float32) for s in pool.sets if "arkit" in s.columns]
     variance = np.concatenate(values).var(axis=0) if values else np.ones(len(ARKIT))
     return (1.0 / (variance + 0.01)).astype(np.float32)
+
+
+def asymmetry_weights(pool: FacePool) -> Float[np.ndarray, "pair"]:
+    """1 / variance of left minus right of each pair (`losses.PAIRS`)."""
+    values = [s.columns["arkit"].astype(np.float32) for s in pool.sets if "arkit" in s.columns]
+    if not values:
+        return np.ones(len(PAIRS), np.float32)
+    both = np.concatenate(values)[:, PAIRS]
+    return (1.0 / ((both[..., 0] - both[..., 1]).var(axis=0) + 0.004)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each error counts."""
+
+    controls: Float[Tensor, "52"]
+    asymmetry: Float[Tensor, "pair"]
 
 
 class Batch:
@@ -102,7 +130,7 @@ def finetune(
     `votes` are people's comparisons, for instance those of `datasets.fec.open_fec`.
     """
     cv2.setNumThreads(1)
-    renders = FacePool(render_folders, config.augmentation)
+    renders = FacePool(render_folders, config.augmentation, emphasis=config.emphasis)
     faces = FacePool(face_folders, config.augmentation) if face_folders else None
     torch.manual_seed(config.loop.seed)
     trainer = ExpressionTrainer(config.model)
@@ -115,7 +143,10 @@ def finetune(
     if mae_checkpoint is not None:
         load_trunk(trainer, mae_checkpoint)
     run = Run(run_folder, KIND, trainer, dataclasses.asdict(config.model), config.loop, slow)
-    weights = torch.from_numpy(control_weights(renders)).to(run.device)
+    weights = Weights(
+        torch.from_numpy(control_weights(renders)).to(run.device),
+        torch.from_numpy(asymmetry_weights(renders)).to(run.device),
+    )
 
     def draw(rng: np.random.Generator) -> Batch:
         parts = [renders.draw(config.renders_per_batch, rng, twins=config.twins)]
@@ -147,7 +178,7 @@ def load_trunk(trainer: ExpressionTrainer, mae_checkpoint: Path) -> None:
 
 
 def expression_losses(
-    trainer: ExpressionTrainer, batch: Batch, weights: Tensor, config: FinetuneConfig
+    trainer: ExpressionTrainer, batch: Batch, weights: Weights, config: FinetuneConfig
 ) -> Losses:
     """All terms by name; `loss` is their weighted sum."""
     out = trainer(batch.pictures)
@@ -161,7 +192,7 @@ def expression_losses(
     return losses
 
 
-def _losses(out: TrainerOutput, batch: Batch, weights: Tensor, config: FinetuneConfig) -> Losses:
+def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: FinetuneConfig) -> Losses:
     exact, hinted = batch.exact, ~batch.exact
     distances = expression_distances(batch.controls)
     both_exact = exact[:, None] & exact[None]
@@ -169,12 +200,18 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Tensor, config: FinetuneC
     losses["triplets"], losses["triplet_accuracy"] = triplet_loss(
         out.embeddings, distances, both_exact
     )
-    losses["controls"] = known_mse(out.controls[exact], batch.controls[exact], weights)
-    losses["head"] = known_mse(out.head_rad, batch.head_rad, weights.new_full((3,), 10.0))
+    losses["controls"] = known_mse(out.controls[exact], batch.controls[exact], weights.controls)
+    losses["asymmetry"] = known_mse(
+        left_minus_right(out.controls[exact]),
+        left_minus_right(batch.controls[exact]),
+        weights.asymmetry,
+    )
+    losses["head"] = known_mse(out.head_rad, batch.head_rad, weights.controls.new_full((3,), 10.0))
     total = config.triplets * losses["triplets"] + config.controls * losses["controls"]
+    total = total + config.asymmetry * losses["asymmetry"]
     total = total + config.head * losses["head"]
     if hinted.any():
-        losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights)
+        losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights.controls)
         felt = felt_distances(batch.emotion)
         known = hinted & ~torch.isnan(batch.controls).all(dim=1)
         pairs = known[:, None] & known[None]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +22,21 @@ REGION_WEIGHTS: dict[str, float] = {
     "nose": 0.7,
     "tongue": 0.8,
 }
+
+PAIRS: Int[np.ndarray, "pair 2"] = np.array(
+    [
+        (left, right)
+        for left, right in enumerate(ARKIT.mirror_columns)
+        if left != right and "Left" in ARKIT.names[left]
+    ]
+)
+"""Columns of each left control and of its mirror partner."""
+
+
+def left_minus_right(controls: Float[Tensor, "batch 52"]) -> Float[Tensor, "batch pair"]:
+    """How lopsided a face is, pair by pair."""
+    left, right = torch.as_tensor(PAIRS.T, device=controls.device)
+    return controls[:, left] - controls[:, right]
 
 
 def expression_distances(
