@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,7 +20,10 @@ from freeavatar.capture.track import TrackConfig
 from freeavatar.cli.keys import typed_keys
 from freeavatar.errors import UsageError
 from freeavatar.export.files import cannot_write
+from freeavatar.live import preview_page
+from freeavatar.live.address import LOOPBACK, Address
 from freeavatar.live.performer import Performer, PerformerConfig
+from freeavatar.live.preview_page import PreviewPage
 from freeavatar.live.protocols import SendOptions, open_senders, parse_target
 from freeavatar.live.session import LiveReport, LiveSession
 from freeavatar.live.sources import CameraConfig, CameraSource, FileSource, Source, StreamSource
@@ -34,7 +38,8 @@ class Command:
     """Drive an avatar in other programs with your face, now.
 
     Keys while it runs: c takes your face of this moment for neutral (relax, look straight ahead),
-    q stops. Pictures come from camera 0 unless you say otherwise. See docs/live.md.
+    q stops. Pictures come from camera 0 unless you say otherwise. What to click in other programs
+    is in docs/live.md.
     """
 
     send: Annotated[
@@ -60,6 +65,11 @@ class Command:
     """A network stream: rtsp://, rtmp://, http://, srt:// ..."""
     loop: bool = False
     """Play the video file again and again."""
+    preview: bool = False
+    """Open a page for your browser: the camera beside the avatar, all values, latencies, and a
+    button to calibrate. Its address is printed; only this computer can open it."""
+    preview_port: Annotated[int, tyro.conf.arg(metavar="PORT")] = preview_page.PORT
+    """Port of that page; 0 takes any that is free."""
     names: Literal["vrm0", "vrm1", "arkit"] = "vrm0"
     """Names that vmc sends: of VRM 0, of VRM 1, or ARKit's 52 ("perfect sync")."""
     mapping: Annotated[
@@ -91,10 +101,10 @@ class Command:
 
     def run(self) -> int:
         """Perform until the source ends, q, or Ctrl-C; that is success."""
-        if not self.send:
+        if not self.send and not self.preview:
             raise UsageError(
                 "Say where to send with --send, for example: freeavatar live --send vmc. "
-                "See: freeavatar live --help"
+                "Or just look, with --preview. See: freeavatar live --help"
             )
         if self.track.actor == "all":
             raise UsageError("--actor all is for files; live, one actor drives one avatar.")
@@ -109,12 +119,22 @@ class Command:
         performer = Performer(models, avatar, config)
         if self.neutral_file is not None and self.neutral_file.exists():
             performer.load_neutral(self.neutral_file)
-        senders = open_senders(self.send, options)
         screen = Screen()
+        with ExitStack() as opened:
+            page = self._preview(avatar)
+            if page is not None:
+                opened.callback(page.close)
+            senders = open_senders(self.send, options)
+            # From here on the session closes them.
+            opened.pop_all()
         session = LiveSession(
-            source, performer, senders, options.avatar, self.neutral_file, screen.say
+            source, performer, senders, options.avatar, self.neutral_file, screen.say, page
         )
-        screen.say(f"{source.name} -> " + ", ".join(sender.name for sender in senders))
+        targets = ", ".join(sender.name for sender in senders)
+        screen.say(f"{source.name} -> {targets or 'nobody but the preview'}")
+        if page is not None:
+            page.attend(session)
+            screen.say(f"Preview: {page.url}")
         report = screen.run(session)
         print(summary(report))
         if self.report is not None:
@@ -131,6 +151,13 @@ class Command:
         if self.url is not None:
             return StreamSource(self.url)
         return CameraSource(self.camera, self.picture)
+
+    def _preview(self, avatar: Avatar | None) -> PreviewPage | None:
+        if not self.preview:
+            return None
+        # Ada's controls are ARKit's 52, in their order.
+        shown = avatar or catalog.resolve("ada")
+        return PreviewPage(Address(LOOPBACK, self.preview_port), shown)
 
     def _send_options(self, avatar: Avatar | None) -> SendOptions:
         mapping = None if self.mapping is None else read_mapping(self.mapping).profile()

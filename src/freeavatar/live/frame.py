@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 
 @dataclass(frozen=True)
@@ -26,3 +26,5 @@ class LiveFrame:
     """Yaw, pitch, roll (docs/conventions.md)."""
     controls: Float[np.ndarray, " control"]
     """On the avatar's own rig; the ARKit values without an avatar."""
+    picture: UInt8[np.ndarray, "height width 3"] | None = None
+    """What the camera saw, for the preview; None while no pictures come."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from freeavatar.capture.video import Frame
@@ -77,10 +77,13 @@ class LiveSession:
         avatar: str = "arkit",
         neutral_file: Path | None = None,
         say: Callable[[str], None] | None = None,
+        preview: Sender | None = None,
     ) -> None:
+        """`preview` gets what the senders get, and is left out of the numbers."""
         self._source = source
         self._performer = performer
         self._senders = senders
+        self._preview = preview
         self._avatar = avatar
         self._neutral_file = neutral_file
         self._say = say or _say_nothing
@@ -103,20 +106,28 @@ class LiveSession:
         """Take the face of the next moments for neutral."""
         self._calibrate.set()
 
+    @property
+    def calibrating(self) -> bool:
+        """Whether a neutral that was asked for is not there yet."""
+        return self._calibrate.is_set() or self._performer.calibrating
+
     def run(self, on_status: Callable[[LiveReport], None] | None = None) -> LiveReport:
         """Perform until the end. Errors of the source are raised here; threads and sockets are
         given back in any case."""
         reader = threading.Thread(target=self._read, name=f"read {self._source.name}", daemon=True)
+        watching: list[Courier] = []
         try:
             self._couriers = [Courier(sender, self._say) for sender in self._senders]
+            if self._preview is not None:
+                watching = [Courier(self._preview, self._say)]
             self._started_s = time.perf_counter()
             reader.start()
-            self._perform(on_status)
+            self._perform([*self._couriers, *watching], on_status)
         finally:
             self.stop()
             if reader.ident is not None:
                 reader.join(10.0)
-            for courier in self._couriers:
+            for courier in (*self._couriers, *watching):
                 courier.close()
             self._ended_s = time.perf_counter()
         if self._source_error is not None:
@@ -141,7 +152,9 @@ class LiveSession:
             tuple(_sender_report(courier, duration_s) for courier in self._couriers),
         )
 
-    def _perform(self, on_status: Callable[[LiveReport], None] | None) -> None:
+    def _perform(
+        self, couriers: Sequence[Courier], on_status: Callable[[LiveReport], None] | None
+    ) -> None:
         last_time_s, last_picture_s, told_s = 0.0, time.perf_counter(), 0.0
         asked = False
         while not self._stop.is_set() and not self._pictures.finished:
@@ -154,7 +167,7 @@ class LiveSession:
                 asked = True
             if item is not None:
                 frame, arrived_s = item
-                shown = self._performer.show(frame, arrived_s)
+                shown = replace(self._performer.show(frame, arrived_s), picture=frame.rgb)
                 self._processing.add(time.perf_counter() - now_s)
                 self._num_shown += 1
                 self._num_found += shown.found
@@ -164,7 +177,7 @@ class LiveSession:
             else:
                 silent_s = now_s - last_picture_s
                 shown = self._performer.rest(last_time_s + silent_s, now_s)
-            for courier in self._couriers:
+            for courier in couriers:
                 courier.post(shown)
             if asked and not self._performer.calibrating:
                 asked = False
