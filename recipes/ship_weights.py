@@ -13,9 +13,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import tyro
 
+from freeavatar.animator.train import KIND as ANIMATOR
+from freeavatar.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from freeavatar.expression.encoder import KIND as EXPRESSION
 from freeavatar.inference import WEIGHTS_FOLDER
+from freeavatar.renderer.model import KIND as RENDERER
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class Options:
     revision: str
     expression: Path = Path("runs/expression-laptop")
     animator: Path = Path("runs/animator")
+    renderer: Path | None = Path("runs/renderer")
+    """None ships nothing for `freeavatar train avatar`, which then says what is missing."""
 
 
 def main(options: Options) -> None:
@@ -34,14 +41,37 @@ def main(options: Options) -> None:
         "animator.onnx": options.animator,
         "animator.npz": options.animator,
     }
-    lines = {}
     for name, folder in sources.items():
+        shutil.copyfile(folder / name, WEIGHTS_FOLDER / name)
+    shipped = list(sources)
+    if options.renderer is not None:
+        for name, folder, kind in (
+            ("expression.safetensors", options.expression, EXPRESSION),
+            ("animator.safetensors", options.animator, ANIMATOR),
+            ("renderer.safetensors", options.renderer, RENDERER),
+        ):
+            copy_in_half(folder / "final.safetensors", WEIGHTS_FOLDER / name, kind)
+            shipped.append(name)
+    lines = {}
+    for name in shipped:
         target = WEIGHTS_FOLDER / name
-        shutil.copyfile(folder / name, target)
         digest = hashlib.sha256(target.read_bytes()).hexdigest()
         lines[name] = {"sha256": digest, "revision": options.revision}
         print(f"{name}: {target.stat().st_size / 1e6:.1f} MB {digest[:12]}")
     (WEIGHTS_FOLDER / "manifest.json").write_text(json.dumps(lines, indent=1) + "\n")
+
+
+def copy_in_half(source: Path, target: Path, kind: str) -> None:
+    """Weights with gradients in mind, for `freeavatar train avatar`; heads that only their own
+    training needs stay behind."""
+    loaded = load_checkpoint(source, kind)
+    names = [n for n in loaded.tensors if kind != EXPRESSION or n.startswith("network.")]
+    tensors = {
+        name: tensor.half() if tensor.dtype == torch.float32 else tensor
+        for name, tensor in loaded.tensors.items()
+        if name in names
+    }
+    save_checkpoint(target, Checkpoint(kind, loaded.config, {}, tensors))
 
 
 if __name__ == "__main__":

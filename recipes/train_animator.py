@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -80,10 +81,14 @@ class Options:
     weights: LossWeights = field(default_factory=LossWeights)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
+    only_encode: bool = False
 
 
 def main(options: Options) -> None:
     cv2.setNumThreads(1)
+    if options.only_encode:
+        encode_missing(options)
+        return
     lessons, cast = prepare(options)
     config = AnimatorTrainConfig(
         model=AnimatorConfig(
@@ -105,22 +110,22 @@ def main(options: Options) -> None:
         dataclasses.replace(config, loop=loop),
         lambda line: print(line, flush=True) if line["step"] % 200 == 0 else None,
     )
-    if checkpoint.is_file():  # another process of this run writes it
+    if os.environ.get("RANK", "0") == "0":
         print(*export_animator(checkpoint, options.out))
+        # Beside the animator, so that the folder is all that `--networks` asks for.
+        shutil.copyfile(exported(options.expression), options.out / "expression.onnx")
 
 
 def prepare(options: Options) -> tuple[Lessons, Cast]:
     """Encode what is not encoded yet by this very encoder, and gather all that teaches."""
-    encoder = exported(options.expression)
-    cache = options.out / f"features-{hashlib.sha256(encoder.read_bytes()).hexdigest()[:8]}"
     # Processes of one run share their parent: the others wait for the first to encode.
-    whole = cache / f".whole-{os.getppid()}"
+    done = options.out / f".encoded-{os.getppid()}"
     if os.environ.get("RANK", "0") == "0":
-        cache.mkdir(parents=True, exist_ok=True)
-        _encode_missing(options, encoder, cache)
-        whole.touch()
-    while not whole.is_file():
+        encode_missing(options)
+        done.touch()
+    while not done.is_file():
         time.sleep(1.0)
+    cache = cache_folder(options)
     avatars = find_avatars(options)
     members = [
         DrivenRig(avatar.name, avatar.rig, avatar.arkit_to_rig)
@@ -167,7 +172,17 @@ def find_avatars(options: Options) -> list[Avatar]:
     return found
 
 
-def _encode_missing(options: Options, encoder: Path, cache: Path) -> None:
+def cache_folder(options: Options) -> Path:
+    """Where features of this very encoder lie."""
+    digest = hashlib.sha256((options.expression / "expression.onnx").read_bytes()).hexdigest()
+    return options.out / f"features-{digest[:8]}"
+
+
+def encode_missing(options: Options) -> Path:
+    """Compute the features that are not there yet; the folder that holds them."""
+    encoder = exported(options.expression)
+    cache = cache_folder(options)
+    cache.mkdir(parents=True, exist_ok=True)
     how = (options.seed, options.processes)
     renders = cache / "renders.npz"
     if not renders.is_file():
@@ -186,6 +201,7 @@ def _encode_missing(options: Options, encoder: Path, cache: Path) -> None:
         own: FeatureTable | OwnTable = encode_own(folder, encoder, options.num_own, *how)
         save_table(path, own)
         print(f"encoded {avatar.name}", flush=True)
+    return cache
 
 
 def _told(what: str) -> Callable[[int, int], None]:

@@ -35,6 +35,7 @@ def onlooker() -> Onlooker:
     for parameter in renderer.trunk.leave.parameters():
         torch.nn.init.normal_(parameter, std=0.05)
     renderer.rests.fill_(0.5)
+    torch.nn.init.normal_(renderer.effects[0], std=0.05)
     trunk = ViTConfig(image_size=64, patch_size=16, width=32, depth=1, num_heads=2)
     encoder = ExpressionNetwork(EncoderConfig(trunk, embedding_size=8))
     return Onlooker(renderer.double(), (KnownAvatar("toy", RIG),), encoder.double())
@@ -145,8 +146,9 @@ def test_controls_that_no_name_ties_to_arkit_get_no_hint() -> None:
 def test_mirrored_faces_must_get_mirrored_controls() -> None:
     mirror = torch.tensor([1, 0, 2])
     predicted = torch.tensor([[0.9, 0.1, 0.4]])
-    assert mirror_loss(predicted, torch.tensor([[0.1, 0.9, 0.4]]), mirror) == 0.0
-    assert mirror_loss(predicted, predicted, mirror) > 0.1
+    weights = torch.ones(3)
+    assert mirror_loss(predicted, torch.tensor([[0.1, 0.9, 0.4]]), mirror, weights) == 0.0
+    assert mirror_loss(predicted, predicted, mirror, weights) > 0.1
 
 
 def test_priors_are_nothing_at_rest_and_within_the_range() -> None:

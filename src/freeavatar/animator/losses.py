@@ -34,9 +34,10 @@ def mirror_loss(
     predicted: Float[Tensor, "sample control"],
     of_mirrored: Float[Tensor, "sample control"],
     mirror: Int[Tensor, " control"],
+    weights: Float[Tensor, " control"],
 ) -> Float[Tensor, ""]:
     """The mirrored picture must give the mirrored controls: asymmetry without any truth."""
-    return (predicted[:, mirror] - of_mirrored).square().mean()
+    return known_mse(predicted[:, mirror], of_mirrored, weights)
 
 
 def range_loss(raw: Float[Tensor, "sample control"]) -> Float[Tensor, ""]:

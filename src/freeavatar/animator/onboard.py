@@ -175,7 +175,7 @@ def _fit_renderer(
     model.trunk.load_state_dict(shared.trunk.state_dict())
     model.trunk.requires_grad_(False)
     rows = {
-        name: shared.vectors[i][k.rig.index(name)]
+        name: shared.vectors_of(i)[k.rig.index(name)]
         for i, k in enumerate(known)
         for name in k.rig.names
     }
@@ -183,7 +183,7 @@ def _fit_renderer(
         model.codes[0] = shared.codes.mean(0)
         for column, name in enumerate(avatar_set.rig.names):
             if name in rows:
-                model.vectors[0][column] = rows[name]
+                model.vectors[column] = rows[name]
     loop = LoopConfig(
         num_steps=config.renderer_steps,
         learning_rate=2e-2,

@@ -43,12 +43,12 @@ class LossWeights:
     asymmetry: float = 0.5
     hint: float = 0.2
     """The 52-score teacher on real faces."""
-    mirror: float = 2.0
+    mirror: float = 0.3
     """Mirrored real faces give mirrored controls."""
     sparsity: float = 0.01
     range: float = 0.1
     consistency: float = 1.0
-    pixels: float = 1.0
+    pixels: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class AnimatorTrainer:
         predicted = torch.sigmoid(raw)
         of_mirrored = self.model(mirrored, part.number, part.slots)
         found = {
-            "mirror": mirror_loss(predicted, of_mirrored, part.mirror),
+            "mirror": mirror_loss(predicted, of_mirrored, part.mirror, part.weights),
             "sparsity": sparsity_loss(predicted, part.rest),
             "range": range_loss(raw),
         }

@@ -15,7 +15,7 @@ import tyro
 from freeavatar.avatars import catalog
 from freeavatar.cli.terminal import Terminal
 from freeavatar.cli.training_run import training_packages
-from freeavatar.errors import UsageError
+from freeavatar.errors import UsageError, WeightsError
 from freeavatar.export.files import check_writable, refuse_existing
 
 
@@ -51,20 +51,33 @@ class Avatar:
 
         avatar = catalog.resolve(self.name)
         source = Path(avatar.source)
+        if source.parent == catalog.BUNDLED:
+            raise UsageError(
+                f"{avatar.name} comes with the program, which knows it already; "
+                "name an avatar of your own."
+            )
         target = personal_weights(source)
         refuse_existing([target], self.overwrite)
         check_writable(target.parent)
         with training_packages():
-            from freeavatar.animator.onboard import OnboardConfig, SharedNetworks, onboard
-        networks = SharedNetworks.of_runs(*self.runs) if self.runs else SharedNetworks.of_package()
-        config = OnboardConfig(num_pictures=self.pictures, by_name=self.names, seed=self.seed)
+            from freeavatar.animator import onboard
+        if self.runs:
+            networks = onboard.SharedNetworks.of_runs(*self.runs)
+        else:
+            networks = onboard.SharedNetworks.of_package()
+        for path in dataclasses.astuple(networks):
+            if not path.is_file():
+                raise WeightsError(f"There is no {path}. Finish that training first.")
+        config = onboard.OnboardConfig(
+            num_pictures=self.pictures, by_name=self.names, seed=self.seed
+        )
         parts = [source.read_bytes(), repr(dataclasses.astuple(config)).encode()]
         parts += [path.read_bytes() for path in dataclasses.astuple(networks)]
         digest = hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()
         work = self.work or catalog.user_folder().parent / "training"
         started_s = time.monotonic()
         with Terminal().progress(avatar.name) as on_progress:
-            made = onboard(
+            made = onboard.onboard(
                 avatar,
                 work / f"{avatar.name}-{digest[:8]}",
                 networks,

@@ -31,6 +31,8 @@ from freeavatar.training.shards import ShardSet, open_shards
 FORMAT_VERSION = 1
 PICTURE_SIZE = 128
 """Side of the pictures: they show what the encoder's 112-pixel crop shows."""
+EFFECT_SIZE = 32
+"""Side of the small pictures of what each control changes."""
 CROP_SIDE_IN_U = 3.2
 """Side of the face crop (docs/architecture.md)."""
 DISTANCE_IN_U = 14.0
@@ -194,6 +196,28 @@ def open_avatar_set(folder: Path) -> AvatarSet:
     rig = RigSpec.from_json(shards.index["rig"])
     controls = shards.columns["controls"].astype(np.float32)
     return AvatarSet(shards.index["avatar"], rig, shards, controls, rest, regions)
+
+
+def linear_effects(
+    avatar_set: AvatarSet, most: int = 1500
+) -> Float[np.ndarray, "control 3 small small"]:
+    """What each control changes in a small picture, on average: the least squares fit of the
+    training pictures, in units of a picture in [0, 1] for the whole range of the control."""
+    rows = np.arange(min(avatar_set.num_train, most))
+    rest_shares = range_shares(avatar_set.rig, avatar_set.rig.rest[None])
+    moved = range_shares(avatar_set.rig, avatar_set.controls[rows]) - rest_shares
+    pictures = np.stack([_small(picture) for picture in avatar_set.shards.gather(rows)])
+    change = (pictures - _small(avatar_set.rest)).reshape(len(rows), -1)
+    # A little ridge: controls that always move together share what they change.
+    gram = moved.T @ moved + 3e-4 * len(rows) * np.eye(moved.shape[1], dtype=np.float32)
+    effects = np.linalg.solve(gram, moved.T @ change)
+    shape = (-1, EFFECT_SIZE, EFFECT_SIZE, 3)
+    return np.ascontiguousarray(effects.reshape(shape).transpose(0, 3, 1, 2), np.float32)
+
+
+def _small(picture: UInt8[np.ndarray, "size size 3"]) -> Float[np.ndarray, "small small 3"]:
+    size = (EFFECT_SIZE, EFFECT_SIZE)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
 
 
 def range_shares(

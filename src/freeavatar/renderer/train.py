@@ -14,7 +14,7 @@ from torch import Tensor
 
 from freeavatar.checkpoints import load_checkpoint
 from freeavatar.images import batch_from_pictures
-from freeavatar.renderer.data import AvatarSet, range_shares
+from freeavatar.renderer.data import AvatarSet, linear_effects, range_shares
 from freeavatar.renderer.losses import picture_loss, region_weights
 from freeavatar.renderer.model import KIND, NeuralRenderer, RendererConfig
 from freeavatar.rig import RigSpec
@@ -86,12 +86,13 @@ def fit_renderer(
 
 
 def new_renderer(sets: Sequence[AvatarSet], config: RendererConfig) -> NeuralRenderer:
-    """An untrained network that knows what these avatars look like at rest."""
+    """An untrained network that knows these avatars at rest, and roughly what moves."""
     model = NeuralRenderer(config, [len(s.rig) for s in sets])
     model.rests.copy_(torch.from_numpy(batch_from_pictures(np.stack([s.rest for s in sets]))))
-    for neutral, avatar_set in zip(model.neutrals, sets, strict=True):
+    for row, avatar_set in enumerate(sets):
         rig = avatar_set.rig
-        neutral.data.copy_(torch.from_numpy(range_shares(rig, rig.rest[None])[0]))
+        model.neutrals[row].data.copy_(torch.from_numpy(range_shares(rig, rig.rest[None])[0]))
+        model.effects[row].data.copy_(torch.from_numpy(linear_effects(avatar_set)))
     return model
 
 

@@ -1,0 +1,65 @@
+"""From a trained encoder to the animator that ships, in one command; every step goes on if stopped.
+
+    python recipes/final_animator.py --expression runs/expression
+
+One core trains the neural renderer while the other encodes; then both train the animator.
+
+Data      as train_renderer.py and train_animator.py
+Hardware  2 CPU cores: about 6 + 6 minutes (the first 6 only once per renderer and encoder)
+Expected  see docs/experiments.md
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Options:
+    """Renderer and features side by side, then the animator."""
+
+    expression: Path = Path("runs/expression")
+    renderer: Path = Path("runs/renderer")
+    out: Path = Path("runs/animator")
+    data: Path = Path("../shared/data")
+    minutes: float = 6.0
+    """Of the animator's training."""
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    shared = ["--data", str(options.data), "--seed", str(options.seed)]
+    animator = [
+        str(HERE / "train_animator.py"), *shared,
+        "--expression", str(options.expression), "--out", str(options.out),
+    ]  # fmt: skip
+    renderer = None
+    if not (options.renderer / "final.safetensors").is_file():
+        command = [sys.executable, str(HERE / "train_renderer.py"), *shared]
+        renderer = subprocess.Popen([*command, "--out", str(options.renderer)], env=environment)
+    try:
+        encode = [sys.executable, *animator, "--only-encode"]
+        encode += ["--processes", "2" if renderer is None else "1"]
+        subprocess.run(encode, env=environment, check=True)
+        if renderer is not None and renderer.wait():
+            raise SystemExit(f"train_renderer.py ended with exit code {renderer.returncode}")
+    finally:
+        if renderer is not None and renderer.poll() is None:
+            renderer.terminate()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    train = [*torchrun, *animator, "--minutes", str(options.minutes)]
+    train += ["--renderer", str(options.renderer / "final.safetensors")]
+    subprocess.run(train, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
