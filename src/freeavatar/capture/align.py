@@ -19,7 +19,7 @@ CENTER_IN_U = (0.0, -0.65, -0.06)
 eyeballs' centres, which lie about 0.06 u behind the eye corners that the template counts from."""
 _MAX_SAMPLES = 8
 _SAMPLE_STEP_PX = 1.5
-"""Up to this far apart bilinear samples still see every pixel between them."""
+"""Two or more samples a pixel may be this far apart: bilinear, they still see all between them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def crop(
     picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame, size: int = CROP_SIZE
 ) -> UInt8[np.ndarray, "size size 3"]:
     """The framed face at size x size; each pixel averages the area it covers, edges replicated."""
-    samples = int(np.clip(np.ceil(frame.side_px / (_SAMPLE_STEP_PX * size)), 1, _MAX_SAMPLES))
+    step = _SAMPLE_STEP_PX if frame.side_px > 2 * size else 1.0
+    samples = int(np.clip(np.ceil(frame.side_px / (step * size)), 1, _MAX_SAMPLES))
     fine = size * samples
     picture_from_fine = frame.picture_from_crop(fine)
     # OpenCV counts from pixel centres, we count from pixel corners.

@@ -14,7 +14,7 @@ import numpy as np
 
 from freeavatar.capture.align import CropFrame, frame_from_pose
 from freeavatar.capture.cascade import Cascade
-from freeavatar.capture.coast import Look, predicted
+from freeavatar.capture.coast import Look, glimpse, predicted
 from freeavatar.capture.cuts import CutFinder
 from freeavatar.capture.detect import Detection
 from freeavatar.capture.headpose import HeadPose, fit_detection, fit_mesh, nearest_rotation
@@ -32,6 +32,9 @@ half covered or turning one is more (0.55 to 0.95 on the drawn corruptions)."""
 _COAST_CONFIDENCE = 0.35
 """Of a face that was only guessed to be where it was: below all that was detected."""
 _LONGEST_PAUSE_S = 1.6
+_UNLIKE = 20.0
+"""Mean difference in grey levels of a face from itself a moment ago, when something came between;
+a laughing, turning one differs by less than 18 within a tenth of a second."""
 _LONGEST_LOOKOUTS = 4.0
 """While the actor is alone, bystanders are looked for less and less often, down to one of these."""
 _CALM_SHIFT = 0.04
@@ -165,15 +168,32 @@ class Follower:
         after = self._follow(frames[-1])
         if after is None or not _is_calm(before, after):
             return None
-        if frames[-1].time_s - self._looked_out_s >= self._lookout_s:
-            self._look_out(frames[-1], self._candidates(frames[-1].rgb), after)
         start_s, length_s = self._last_s, frames[-1].time_s - self._last_s
         sightings = [
             _between(before, after, (frame.time_s - start_s) / length_s) for frame in frames[:-1]
         ]
-        for frame, sighting in zip(frames, [*sightings, after], strict=True):
+        sightings.append(after)
+        if not self._all_alike(frames, sightings):
+            return None
+        if frames[-1].time_s - self._looked_out_s >= self._lookout_s:
+            self._look_out(frames[-1], self._candidates(frames[-1].rgb), after)
+        for frame, sighting in zip(frames, sightings, strict=True):
             self._remember(frame, sighting)
-        return [*sightings, after]
+        return sightings
+
+    def _all_alike(self, frames: Sequence[Frame], sightings: Sequence[Sighting]) -> bool:
+        """Whether every face between two readings looks like one of the two: no hand, no flash."""
+        assert self._last is not None
+        assert self._last_picture is not None
+        before = glimpse(self._last_picture, self._last.frame)
+        *between, after = [
+            glimpse(frame.rgb, sighting.frame)
+            for frame, sighting in zip(frames, sightings, strict=True)
+        ]
+        return all(
+            min(np.abs(one - before).mean(), np.abs(one - after).mean()) < _UNLIKE
+            for one in between
+        )
 
     def _forget(self) -> None:
         """A new shot: what is known of the old one says nothing."""
