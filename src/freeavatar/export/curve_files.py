@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
+
 from freeavatar.animation import AnimationClip
 from freeavatar.errors import CurveFileError
 from freeavatar.export.controls_csv import read_controls
@@ -20,6 +22,21 @@ def read_clip(path: Path) -> AnimationClip:
     """The clip in a file, on the rig that the file is for; CurveFileError tells what is wrong."""
     if not path.is_file():
         raise CurveFileError(f"There is no file {path}. Check its name and folder.")
+    try:
+        clip = _read(path)
+    except ValueError as error:
+        raise CurveFileError(
+            f"{path} contradicts itself ({error}). Export it again from where it came from."
+        ) from error
+    if len(clip) == 0:
+        raise CurveFileError(f"{path} holds no frames. It may be cut; export the take again.")
+    if not all(np.isfinite(some).all() for some in (clip.values, clip.times_s, clip.head_rad)):
+        raise CurveFileError(f"{path} holds something that is not a number. Export it again.")
+    return clip
+
+
+def _read(path: Path) -> AnimationClip:
+    """By the file's suffix."""
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return read_curves(path)

@@ -57,7 +57,7 @@ def read_json(path: Path) -> AnimationClip:
     except OSError as error:
         reason = error.strerror or error
         raise CurveFileError(f"{path} cannot be read: {reason}. Check the path.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CurveFileError(
             f"{path} is not a curves file of freeavatar ({error}). Export it again."
         ) from error

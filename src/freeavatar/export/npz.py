@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from jaxtyping import Bool, Float
 from freeavatar.animation import AnimationClip
 from freeavatar.errors import CurveFileError
 from freeavatar.rig import RigSpec
+
+_DAMAGED = (
+    *(ValueError, KeyError, TypeError, EOFError, AttributeError),
+    *(zipfile.BadZipFile, zlib.error),
+    *(NotImplementedError, RuntimeError, MemoryError, SyntaxError),
+)
+"""What reading a damaged archive raises; the last four: an unknown way of packing, a password, an
+array of a size that nobody has, a header that is no Python."""
 
 
 def write_curves(path: Path, clip: AnimationClip) -> None:
@@ -48,7 +57,7 @@ def read_curves(path: Path) -> AnimationClip:
     except OSError as error:
         reason = error.strerror or error
         raise CurveFileError(f"{path} cannot be read: {reason}. Check the path.") from error
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise CurveFileError(
             f"{path} is not an NPZ of curves that freeavatar wrote ({error}). Export it again."
         ) from error
