@@ -2,10 +2,10 @@
 
     python recipes/final_animator.py --expression runs/expression
 
-One core trains the neural renderer while the other encodes; then both train the animator.
+The neural renderer is trained while features are encoded; then both cores train the animator.
 
 Data      as train_renderer.py and train_animator.py
-Hardware  2 CPU cores: about 6 + 6 minutes (the first 6 only once per renderer and encoder)
+Hardware  2 CPU cores: about 7 + 6 minutes (the first 7 only once per renderer and encoder)
 Expected  see docs/experiments.md
 """
 
@@ -48,7 +48,6 @@ def main(options: Options) -> None:
         renderer = subprocess.Popen([*command, "--out", str(options.renderer)], env=environment)
     try:
         encode = [sys.executable, *animator, "--only-encode"]
-        encode += ["--processes", "2" if renderer is None else "1"]
         subprocess.run(encode, env=environment, check=True)
         if renderer is not None and renderer.wait():
             raise SystemExit(f"train_renderer.py ended with exit code {renderer.returncode}")

@@ -4,7 +4,7 @@
 
 Data      data/renders/actors, data/renders/avatars (train_renderer.py), data/faces/fairface
 Networks  runs/expression (expression.onnx, final.safetensors), runs/renderer/final.safetensors
-Hardware  2 CPU cores: about 6 minutes of encoding, once per encoder, then --minutes of training
+Hardware  2 CPU cores: about 5 minutes of encoding, once per encoder, then --minutes of training
 Expected  see docs/experiments.md
 """
 
@@ -69,9 +69,9 @@ class Options:
     extra: tuple[str, ...] = EXTRA
     """Avatars beside the bundled ones, below --data."""
     out: Path = Path("runs/animator")
-    num_renders: int = 24_000
-    num_faces: int = 6_000
-    num_own: int = 1_200
+    num_renders: int = 20_000
+    num_faces: int = 5_000
+    num_own: int = 1_000
     """Of each avatar."""
     processes: int = 2
     """That encode."""

@@ -117,7 +117,7 @@ def test_every_loss_has_its_say_and_its_switch(tmp_path: Path, lessons: Lessons)
 
 def test_looking_alone_moves_the_controls(tmp_path: Path, lessons: Lessons) -> None:
     """With everything else switched off, what remains to learn from is what the encoder sees."""
-    nothing = LossWeights(0, 0, 0, 0, 0, 0, 0, 0, 0)
+    nothing = LossWeights(*[0.0] * len(dataclasses.fields(LossWeights)))
     run(tmp_path / "nothing", lessons, nothing)
     run(tmp_path / "looking", lessons, dataclasses.replace(nothing, consistency=1.0))
     still, moved = (

@@ -73,7 +73,9 @@ def geometry_map(
     wanted = movement_grid(reference, (reference.bindings @ reference.arkit_to_rig).T)
     own = movement_grid(avatar, avatar.bindings.T)
     strength = np.linalg.norm(own, axis=1)
-    usable = np.flatnonzero(strength > 1e-4)
+    # Gaze controls have ARKit's names; the lids that follow them must not pass for a blink.
+    looks = np.array([control.region == "gaze" for control in avatar.rig.controls])
+    usable = np.flatnonzero((strength > 1e-4) & ~looks)
     mapping = np.zeros((len(avatar.rig), len(ARKIT)), np.float32)
     if not len(usable):
         return mapping

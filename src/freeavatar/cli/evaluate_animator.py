@@ -58,8 +58,11 @@ class Animator:
         files = [self.out / name for name in ("report.json", "report.md")]
         sheets = [self.out / name for name in ("gestures.png", "faces.png")]
         refuse_existing([*files, *sheets], self.overwrite)
-        exported = None if self.networks is None else self.networks / "expression.onnx"
-        encoder, network = ExpressionEncoder.load(exported), Network.load(self.networks)
+        if self.networks is None:
+            encoder, network = ExpressionEncoder.load(), Network.load()
+        else:
+            encoder = ExpressionEncoder.load(self.networks / "expression.onnx")
+            network = Network.load(self.networks)
         avatars = [resolve(name) for name in self.avatar or bundled_names()]
         judges = examination.Judges(
             self.renders, self.data, self.components, self.num_renders, self.num_frames, self.seed
