@@ -45,6 +45,7 @@ def main(options: Options) -> None:
     renderer = None
     if not (options.renderer / "final.safetensors").is_file():
         command = [sys.executable, str(HERE / "train_renderer.py"), *shared]
+        command += ["--encoder", str(options.expression / "expression.onnx")]
         renderer = subprocess.Popen([*command, "--out", str(options.renderer)], env=environment)
     try:
         encode = [sys.executable, *animator, "--only-encode"]

@@ -28,7 +28,7 @@ class Options:
     """Ship networks with the package."""
 
     revision: str
-    expression: Path = Path("runs/expression-laptop")
+    expression: Path = Path("runs/expression")
     animator: Path = Path("runs/animator")
     renderer: Path | None = Path("runs/renderer")
     """None ships nothing for `freeavatar train avatar`, which then says what is missing."""

@@ -1,6 +1,7 @@
 """Draw avatars with random controls and train one neural renderer for all of them.
 
     python recipes/train_renderer.py
+    python recipes/train_renderer.py --only ada --steps 210 --out runs/renderer-ada
 
 Data      bundled heads; VALID, ICT and Vitruvian from ../shared/data where it is (--extra)
 Hardware  1 CPU core: about 8 minutes of drawing, 6 of training
@@ -56,6 +57,8 @@ class Options:
     seed: int = 0
     precision: Literal["auto", "float32", "bfloat16"] = "bfloat16"
     """bfloat16 took 0.55 of float32's time here (EPYC with AVX-512 BF16)."""
+    only: tuple[str, ...] = ()
+    """Train on these avatars alone: one name gives a renderer of its own, for comparison."""
     only_draw: bool = False
 
 
@@ -82,6 +85,7 @@ def main(options: Options) -> None:
         print(f"{avatar.name}: {options.num} pictures", flush=True)
     if options.only_draw:
         return
+    folders = [folder for folder in folders if not options.only or folder.name in options.only]
     sets = [open_avatar_set(folder) for folder in folders]
     config = RendererTrainConfig()
     loop = dataclasses.replace(
