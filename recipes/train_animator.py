@@ -25,8 +25,6 @@ import tyro
 
 from freeavatar.animator.data import (
     FaceTables,
-    FeatureTable,
-    OwnTable,
     encode_faces,
     encode_own,
     encode_renders,
@@ -186,21 +184,23 @@ def encode_missing(options: Options) -> Path:
     how = (options.seed, options.processes)
     renders = cache / "renders.npz"
     if not renders.is_file():
-        table = encode_renders(
+        drawn = encode_renders(
             options.renders, encoder, options.num_renders, *how, _told("renders")
         )
-        save_table(renders, table)
+        save_table(renders, drawn)
     if options.faces is not None and not (cache / "faces-mirrored.npz").is_file():
         faces = encode_faces(options.faces, encoder, options.num_faces, *how, _told("faces"))
         save_table(cache / "faces-plain.npz", faces.plain)
         save_table(cache / "faces-mirrored.npz", faces.mirrored)
-    for avatar in find_avatars(options):
-        path, folder = cache / f"{avatar.name}.npz", options.sets / avatar.name
-        if path.is_file() or not folder.is_dir():
-            continue
-        own: FeatureTable | OwnTable = encode_own(folder, encoder, options.num_own, *how)
-        save_table(path, own)
-        print(f"encoded {avatar.name}", flush=True)
+    names = [
+        avatar.name
+        for avatar in find_avatars(options)
+        if not (cache / f"{avatar.name}.npz").is_file() and (options.sets / avatar.name).is_dir()
+    ]
+    folders = [options.sets / name for name in names]
+    own = encode_own(folders, encoder, options.num_own, *how, _told("avatars"))
+    for name, table in zip(names, own, strict=True):
+        save_table(cache / f"{name}.npz", table)
     return cache
 
 

@@ -8,7 +8,7 @@ mirrors.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from freeavatar.animator.identity import DrivenRig
 from freeavatar.expression.augment import AugmentConfig, augment
 from freeavatar.expression.data import TAUGHT_CONTROLS, FacePool
 from freeavatar.expression.runtime import ExpressionEncoder
-from freeavatar.renderer.data import AvatarSet, open_avatar_set, range_shares
+from freeavatar.renderer.data import open_avatar_set, range_shares
 from freeavatar.rig import ARKIT
 
 CHUNK = 256
@@ -70,8 +70,8 @@ def stored_as_drawn(damage: AugmentConfig) -> AugmentConfig:
 
 # --- encoding, in several processes ------------------------------------------------------------
 
-_Task = tuple[int, int]
-"""(number of the first sample, how many)"""
+_Task = tuple[int, int, int]
+"""(number of the job, number of the first sample, how many)"""
 
 
 @dataclass(frozen=True)
@@ -159,23 +159,40 @@ class _FaceSource:
             return np.stack(crops), {
                 "controls": np.stack(controls),
                 "confidence": np.tile(confidence[some], 2).astype(np.float32),
+                "mirrored": np.repeat([False, True], len(some)),
             }
 
         return draw
 
 
-_worker: tuple[Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]], ExpressionEncoder]
+class _Worker:
+    """One process's encoder, and the source that it draws from at the moment."""
+
+    def __init__(self, jobs: Sequence[_Job]) -> None:
+        self.jobs = tuple(jobs)
+        self.number = 0
+        self.draw = jobs[0].source.load()
+        self.encoder = ExpressionEncoder.load(jobs[0].encoder)
+
+    def turn_to(self, number: int) -> None:
+        if number != self.number:
+            self.number, self.draw = number, self.jobs[number].source.load()
 
 
-def _start(job: _Job) -> None:
+_worker: _Worker
+
+
+def _start(jobs: Sequence[_Job]) -> None:
     global _worker
     cv2.setNumThreads(1)
-    _worker = (job.source.load(), ExpressionEncoder.load(job.encoder))
+    _worker = _Worker(jobs)
 
 
 def _encode(task: _Task) -> dict[str, np.ndarray]:
-    draw, encoder = _worker
-    crops, columns = draw(*task)
+    number, start, num = task
+    _worker.turn_to(number)
+    crops, columns = _worker.draw(start, num)
+    encoder = _worker.encoder
     parts = [encoder.encode(crops[i : i + 32]) for i in range(0, len(crops), 32)]
     columns["features"] = np.concatenate([part.features for part in parts])
     columns["embeddings"] = np.concatenate([part.embeddings for part in parts])
@@ -183,26 +200,36 @@ def _encode(task: _Task) -> dict[str, np.ndarray]:
 
 
 def _run(
-    job: _Job, num: int, processes: int, report: Callable[[int, int], None]
+    jobs: Sequence[_Job], num: int, processes: int, report: Callable[[int, int], None]
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Columns of every chunk, in order, whatever the number of processes."""
-    tasks = [(start, min(CHUNK, num - start)) for start in range(0, num, CHUNK)]
-    done = 0
-    if processes == 1:
-        _start(job)
-        results: Iterator[dict[str, np.ndarray]] = map(_encode, tasks)
-        for result, (_, size) in zip(results, tasks, strict=True):
+    """Columns of `num` samples of each job, in order, whatever the number of processes.
+
+    All jobs share the processes, which take some four seconds each to begin.
+    """
+    tasks: list[_Task] = [
+        (number, start, min(CHUNK, num - start))
+        for number in range(len(jobs))
+        for start in range(0, num, CHUNK)
+    ]
+
+    def told(results: Iterable[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
+        done, chunks = 0, []
+        for result, (_, start, size) in zip(results, tasks, strict=True):
+            chunks.append(result)
             done += size
-            report(done, num)
-            yield result
+            report(done, num * len(jobs))
+            if start + size == num:
+                yield _joined(chunks)
+                chunks = []
+
+    if processes == 1:
+        _start(jobs)
+        yield from told(map(_encode, tasks))
         return
     # Spawned: ONNX Runtime's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, _start, (job,)) as pool:
-        for result, (_, size) in zip(pool.imap(_encode, tasks), tasks, strict=True):
-            done += size
-            report(done, num)
-            yield result
+    with context.Pool(processes, _start, (jobs,)) as pool:
+        yield from told(pool.imap(_encode, tasks))
 
 
 def _silent(done: int, total: int) -> None:
@@ -219,7 +246,7 @@ def encode_renders(
 ) -> FeatureTable:
     """`num` damaged crops of render sets through the encoder that ships (None) or another."""
     job = _Job(_PoolSource(tuple(folders), seed), encoder)
-    table = _joined(list(_run(job, num, processes, report)))
+    (table,) = _run([job], num, processes, report)
     return FeatureTable(
         table["features"],
         table["embeddings"],
@@ -229,20 +256,20 @@ def encode_renders(
 
 
 def encode_own(
-    folder: Path,
+    folders: Sequence[Path],
     encoder: Path | None,
     num: int,
     seed: int = 0,
     processes: int = 1,
     report: Callable[[int, int], None] = _silent,
-) -> OwnTable:
-    """`num` damaged pictures of one avatar's set."""
-    pictures: AvatarSet = open_avatar_set(folder)
-    job = _Job(_OwnSource(folder, seed, num), encoder)
-    table = _joined(list(_run(job, num, processes, report)))
-    return OwnTable(
-        pictures.avatar, table["features"], table["embeddings"], table["shares"], table["rows"]
-    )
+) -> Iterator[OwnTable]:
+    """`num` damaged pictures of each avatar's set."""
+    if not folders:
+        return
+    jobs = [_Job(_OwnSource(folder, seed, num), encoder) for folder in folders]
+    for folder, table in zip(folders, _run(jobs, num, processes, report), strict=True):
+        name = open_avatar_set(folder).avatar
+        yield OwnTable(name, table["features"], table["embeddings"], table["shares"], table["rows"])
 
 
 def encode_faces(
@@ -256,14 +283,12 @@ def encode_faces(
     """`num` real faces of a face set's training split, and as many mirrored ones."""
     num = min(num, len(FacePool([folder], AugmentConfig())))
     job = _Job(_FaceSource(folder, seed, num), encoder)
-    halves: tuple[list[dict[str, np.ndarray]], ...] = ([], [])
-    for columns in _run(job, num, processes, report):
-        middle = len(columns["features"]) // 2
-        halves[0].append({name: values[:middle] for name, values in columns.items()})
-        halves[1].append({name: values[middle:] for name, values in columns.items()})
+    (both,) = _run([job], num, processes, report)
     plain, mirrored = (
-        FeatureTable(**{f.name: _joined(half)[f.name] for f in fields(FeatureTable)})
-        for half in halves
+        FeatureTable(
+            **{f.name: both[f.name][both["mirrored"] == side] for f in fields(FeatureTable)}
+        )
+        for side in (False, True)
     )
     return FaceTables(plain, mirrored)
 

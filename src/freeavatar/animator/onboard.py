@@ -217,8 +217,8 @@ def _encoded(
     digest = trunk_digest(networks.encoder)[:8]
     own_path, people_path = work / f"own-{digest}.npz", work / f"people-{digest}.npz"
     if not own_path.is_file():
-        own = encode_own(
-            pictures,
+        (own,) = encode_own(
+            [pictures],
             networks.encoder,
             config.num_pictures,
             config.seed,
