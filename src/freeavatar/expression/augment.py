@@ -26,13 +26,13 @@ class AugmentConfig:
     scale: float = 0.10
     roll_rad: float = 0.14
     colour: float = 0.8
-    dark: float = 0.1
-    grey: float = 0.1
-    blur: float = 0.14
-    noise: float = 0.12
-    small: float = 0.12
-    compress: float = 0.14
-    cover: float = 0.2
+    dark: float = 0.07
+    grey: float = 0.08
+    blur: float = 0.08
+    noise: float = 0.08
+    small: float = 0.08
+    compress: float = 0.08
+    cover: float = 0.12
 
 
 def gentle() -> AugmentConfig:

@@ -77,7 +77,13 @@ class ExpressionNetwork(nn.Module):
     def forward(
         self, batch: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch embedding"], Float[Tensor, "batch feature"]]:
-        features = self.feature_norm(self.pool(self.trunk(batch)))
+        return self.read_out(self.trunk(batch))
+
+    def read_out(
+        self, tokens: Float[Tensor, "batch token width"]
+    ) -> tuple[Float[Tensor, "batch embedding"], Float[Tensor, "batch feature"]]:
+        """The same from the trunk's tokens."""
+        features = self.feature_norm(self.pool(tokens))
         return F.normalize(self.spread(self.embedding(features)), dim=-1), features
 
 
@@ -116,7 +122,11 @@ class ExpressionTrainer(nn.Module):
         self.teacher_offset = nn.Parameter(torch.zeros(len(ARKIT)))
 
     def forward(self, batch: Float[Tensor, "batch 3 height width"]) -> TrainerOutput:
-        embeddings, features = self.network(batch)
+        return self.read_out(self.network.trunk(batch))
+
+    def read_out(self, tokens: Float[Tensor, "batch token width"]) -> TrainerOutput:
+        """The same from the trunk's tokens."""
+        embeddings, features = self.network.read_out(tokens)
         controls = self.controls(features)
         taught = controls * self.teacher_log_gain.exp() + self.teacher_offset
         return TrainerOutput(

@@ -63,8 +63,8 @@ class FinetuneConfig:
     votes_per_batch: int = 12
     controls: float = 1.0
     asymmetry: float = 0.3
-    """Left minus right of paired controls. Faces are lopsided rarely and a little, so the difference
-    hardly shows in the error of either side (the paper has a network of its own for it)."""
+    """Left minus right of paired controls. Faces are lopsided rarely and a little, so it hardly
+    shows in the error of either side (the paper has a network of its own for it)."""
     teacher: float = 0.5
     head: float = 0.2
     emotion: float = 0.2
@@ -190,6 +190,17 @@ def expression_losses(
             losses["votes"], losses["vote_accuracy"] = vote_loss(voted.float(), batch.votes)
             losses["loss"] = losses["loss"] + config.votes * losses["votes"]
     return losses
+
+
+def token_losses(
+    trainer: ExpressionTrainer,
+    tokens: Float[Tensor, "batch token width"],
+    batch: Batch,
+    weights: Weights,
+    config: FinetuneConfig,
+) -> Losses:
+    """The same terms, from tokens of the trunk instead of pictures."""
+    return _losses(trainer.read_out(tokens).in_float32(), batch, weights, config)
 
 
 def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: FinetuneConfig) -> Losses:

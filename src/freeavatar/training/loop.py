@@ -33,7 +33,7 @@ class LoopConfig:
     learning_rate: float = 5e-4
     """AdamW peak rate."""
     weight_decay: float = 0.05
-    slow_rate: float = 0.2
+    slow_rate: float = 0.4
     """Share of the rate for parameters that were trained before on something else."""
     warmup_steps: int = 100
     clip_norm: float = 1.0

@@ -1,0 +1,56 @@
+"""Refining teaches the read-out and leaves the trunk as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from freeavatar.checkpoints import load_checkpoint
+from freeavatar.expression.encoder import KIND, EncoderConfig
+from freeavatar.expression.finetune import FinetuneConfig, finetune
+from freeavatar.expression.refine import RefineConfig, refine
+from freeavatar.expression.vit import ViTConfig
+from freeavatar.training.loop import LoopConfig
+
+LOOP = LoopConfig(num_steps=2, log_every=1, device="cpu", warmup_steps=1)
+
+
+@pytest.fixture
+def renders(tmp_path: Path) -> Path:
+    """Faces whose only truth is how bright they are."""
+    part = tmp_path / "renders" / "part-000"
+    part.mkdir(parents=True)
+    bright = np.random.default_rng(0).integers(0, 256, 48)
+    arkit = np.repeat(bright[:, None] / 255, 52, axis=1).astype(np.float16)
+    crops = np.broadcast_to(bright[:, None, None, None], (48, 144, 144, 3)).astype(np.uint8)
+    np.save(part / "crops.npy", crops)
+    np.savez(part / "truth.npz", arkit=arkit, head_rad=np.zeros((48, 3), np.float16))
+    (part.parent / "index.json").write_text(json.dumps({}))
+    return part.parent
+
+
+def test_the_read_out_learns_and_the_trunk_stays(renders: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    model = EncoderConfig(
+        ViTConfig(patch_size=28, width=16, depth=1, num_heads=2),
+        embedding_size=4, token_size=4, num_features=8,
+    )  # fmt: skip
+    losses = FinetuneConfig(model, renders_per_batch=16, faces_per_batch=0, loop=LOOP)
+    start = finetune([renders], [], None, tmp_path / "start", losses)
+    config = RefineConfig(
+        num_renders=64, num_faces=0, renders_per_batch=32, num_processes=1, losses=losses,
+        loop=dataclasses.replace(LOOP, num_steps=120, learning_rate=1e-2, ema_decay=0.9),
+    )  # fmt: skip
+    lines: list[dict[str, float]] = []
+    refined = refine(start, [renders], [], tmp_path / "refined", config, lines.append)
+    before, after = (load_checkpoint(path, KIND).tensors for path in (start, refined))
+    moved = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert not any(name.startswith("network.trunk.") for name in moved)
+    assert {"network.pool.gather.weight", "controls.weight", "network.embedding.weight"} <= moved
+    controls = [line["controls"] for line in lines]
+    assert np.mean(controls[-10:]) < 0.5 * np.mean(controls[:10])
