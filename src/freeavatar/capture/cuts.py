@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 _ROWS, _COLUMNS = 36, 64
+_SAMPLES = 4
+"""In each direction, of one pixel of the thumbnail."""
 _UNLIKE = 0.4
 """Thumbnails of neighbouring frames of one shot correlate above 0.9, those across a cut mostly
 below this: alone enough."""
@@ -22,7 +24,7 @@ _OTHER_COLORS = 0.6
 less than this (1 is equal) and the change stands out of the last second by much."""
 _STANDS_OUT = 4.0
 _QUIET = 2.0
-"""Grey levels; the noise of a sensor is no movement to compare with."""
+"""Grey levels; less than this is the noise of a sensor, and no change."""
 
 
 class CutFinder:
@@ -40,10 +42,13 @@ class CutFinder:
             return False
         likeness = _correlation(thumbnail, before)
         change = float(np.abs(thumbnail - before).mean())
-        cut = likeness < _UNLIKE or (
-            likeness < _LESS_ALIKE
-            and change > _STANDS_OUT * max(self._usual(), _QUIET)
-            and _shared_colors(thumbnail, before) < _OTHER_COLORS
+        cut = change > _QUIET and (
+            likeness < _UNLIKE
+            or (
+                likeness < _LESS_ALIKE
+                and change > _STANDS_OUT * max(self._usual(), _QUIET)
+                and _shared_colors(thumbnail, before) < _OTHER_COLORS
+            )
         )
         if cut:
             self._changes.clear()
@@ -57,10 +62,11 @@ class CutFinder:
 
 
 def _thumbnail(picture: UInt8[np.ndarray, "height width 3"]) -> Float[np.ndarray, "row column 3"]:
-    height, width = picture.shape[:2]
-    rows = np.linspace(0, height - 1, _ROWS).astype(int)
-    columns = np.linspace(0, width - 1, _COLUMNS).astype(int)
-    return picture[rows[:, None], columns].astype(np.float32)
+    """Averaged from a few samples: single pixels of a dark picture are mostly noise."""
+    width, height = _SAMPLES * _COLUMNS, _SAMPLES * _ROWS
+    sampled = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+    averaged = cv2.resize(sampled, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA)
+    return averaged.astype(np.float32)
 
 
 def _shared_colors(

@@ -40,6 +40,8 @@ _LONGEST_LOOKOUTS = 4.0
 _CALM_SHIFT = 0.04
 _CALM_TURN_RAD = 0.06
 """A head that moved less between two readings (sides of the crop, radians) went straight."""
+_SURE = 0.99
+"""Mesh score of a face the right way up; on its head it gets up to 0.98."""
 _TURNED_RAD = 0.6
 """From this roll on YuNet misses faces in the upright picture."""
 
@@ -69,7 +71,7 @@ class TrackConfig:
     thorough_s: float = 0.2
     """First pause between thorough searches (turned, brightened and enlarged views) while nobody is
     found; each vain search doubles it, up to 1.6 s."""
-    gap_s: float = 0.1
+    gap_s: float = 0.13
     """While the head hardly moves, landmarks are read this far apart and the head is placed between
     them; 0 reads them in every frame. Live reads every frame it gets."""
     steady: SteadyConfig = field(default_factory=SteadyConfig)
@@ -321,13 +323,27 @@ class Follower:
         """The mesh on a detected face, or the detector's own points where the mesh fails."""
         region = region_from_detection(candidate.detection)
         sighting = self._read_mesh(picture, region)
-        if sighting is not None and distance(sighting.frame, candidate.frame) < 0.4:
+        if sighting is not None and distance(sighting.frame, candidate.frame) >= 0.4:
+            sighting = None
+        if sighting is None or sighting.confidence < _SURE:
+            sighting = self._read_turned(picture, region) or sighting
+        if sighting is not None:
             # The mesh places itself better than the detector did: half a pixel on a 150 px face.
             return self._read_mesh(picture, sighting.region) or sighting
         score = candidate.detection.score
         if score < self._config.min_detector_score:
             return None
         return Sighting(candidate.pose, candidate.frame, 0.5 * score, region)
+
+    def _read_turned(self, picture: np.ndarray, region: Region) -> Sighting | None:
+        """The face that stands on its head: detectors take it for an upright one, and so does the
+        mesh, but not with full certainty."""
+        turned = replace(region, roll_rad=region.roll_rad + np.pi)
+        sighting = self._read_mesh(picture, turned)
+        if sighting is None or sighting.confidence < _SURE:
+            return None
+        away = np.linalg.norm(sighting.frame.center_px - region.center_px)
+        return sighting if away < 0.5 * sighting.frame.side_px else None
 
     def _read_mesh(self, picture: np.ndarray, region: Region) -> Sighting | None:
         mesh = self._network.read(picture, region)
