@@ -16,7 +16,7 @@ from freeavatar.cli import live as command
 from freeavatar.cli.keys import typed_keys
 from freeavatar.cli.live import Screen, status_line, summary
 from freeavatar.cli.main import main
-from freeavatar.live.session import LiveReport, SenderReport
+from freeavatar.live.session import LiveReport, LiveSession, SenderReport
 
 pytestmark = pytest.mark.usefixtures("stand_in_networks")
 
@@ -101,7 +101,7 @@ REPORT = LiveReport(
 )
 
 
-class Watched:
+class Watched(LiveSession):
     """A session that shows its status a few times."""
 
     def __init__(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import socket
 import struct
 
 import numpy as np
@@ -14,6 +17,7 @@ from freeavatar.live.protocols import SendOptions, open_senders
 from freeavatar.live.senders.ifacialmocap import short_name, text
 from freeavatar.live.senders.livelink import livelink_values, pack
 from freeavatar.live.senders.osc import MAX_BUNDLE_BYTES, FloatMessages, bundles, message
+from freeavatar.live.senders.udp import UdpSocket
 from freeavatar.live.senders.vmc import VmcSender, unity_quaternion
 from freeavatar.mapping.profiles import find_profile
 from freeavatar.motion.calibrate import rotation_from_head
@@ -44,10 +48,11 @@ def received(listener, sender, frame) -> list[bytes]:
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20),
     st.integers(-(2**31), 2**31 - 1),
     st.floats(width=32, allow_nan=False),
+    st.booleans(),
 )
-def test_python_osc_reads_what_we_write(word, whole, real):
-    (read,) = osc_messages(bundles([message("/a/b", word, whole, real)])[0])
-    assert read == ("/a/b", [word, whole, real])
+def test_python_osc_reads_what_we_write(word, whole, real, yes):
+    (read,) = osc_messages(bundles([message("/a/b", yes, word, whole, real)])[0])
+    assert read == ("/a/b", [yes, word, whole, real])
 
 
 def test_bundles_keep_the_order_and_fit_a_packet():
@@ -113,7 +118,10 @@ def test_a_vrchat_receiver_gets_v2_parameters(listener, live_frame):
     read = {address: params[0] for packet in packets for address, params in osc_messages(packet)}
     assert max(map(len, packets)) <= MAX_BUNDLE_BYTES
     assert read["/avatar/parameters/v2/JawOpen"] == pytest.approx(0.5)
-    assert len(read) == len(find_profile("vrchat").names)
+    # The same under the name that avatars from templates have.
+    assert read["/avatar/parameters/FT/v2/JawOpen"] == pytest.approx(0.5)
+    assert read["/avatar/parameters/ExpressionTrackingActive"] is True
+    assert len(read) == 2 * len(find_profile("vrchat").names) + 3
 
 
 # --- Live Link ---------------------------------------------------------------------------------
@@ -215,3 +223,39 @@ def test_a_receiver_that_is_not_there_is_no_error(listener, live_frame):
     for number in range(20):
         assert sender.send(live_frame(number)) >= 0
     sender.close()
+
+
+# --- strangers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("protocol", ["vmc", "livelink", "vrchat", "ifacialmocap"])
+def test_a_thousand_packets_of_noise_change_nothing(listener, live_frame, protocol):
+    (sender,) = open_senders([f"{protocol}:{listener.getsockname()[1]}"])
+    frame = live_frame(jawOpen=0.5)
+
+    def packets() -> list[bytes]:
+        # Only the values of Live Link: its packets tell the time of day.
+        part = slice(-244, None) if protocol == "livelink" else slice(None)
+        return [listener.recv(65535)[part] for _ in range(sender.send(frame))]
+
+    calm = packets()
+    num = sender.send(frame)
+    places = {listener.recvfrom(65535)[1] for _ in range(num)}
+    # The port that packets leave from is nobody's but this computer's.
+    ((host, port),) = places
+    assert host == "127.0.0.1"
+    noise = random.Random(0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        for _ in range(1000):
+            stranger.sendto(noise.randbytes(noise.randrange(1, 400)), (host, port))
+    assert packets() == calm
+    sender.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/udp"), reason="needs Linux")
+def test_the_port_that_packets_leave_from_is_on_loopback(listener):
+    socket_ = UdpSocket(Address("127.0.0.1", listener.getsockname()[1]))
+    with open("/proc/net/udp") as table:
+        places = [line.split()[1] for line in table.readlines()[1:]]
+    assert f"0100007F:{socket_.port:04X}" in places
+    socket_.close()

@@ -124,12 +124,12 @@ class LiveSession:
             reader.start()
             self._perform([*self._couriers, *watching], on_status)
         finally:
+            self._ended_s = time.perf_counter()
             self.stop()
             if reader.ident is not None:
                 reader.join(10.0)
             for courier in (*self._couriers, *watching):
                 courier.close()
-            self._ended_s = time.perf_counter()
         if self._source_error is not None:
             raise self._source_error
         return self.report()

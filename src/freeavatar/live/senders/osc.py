@@ -1,4 +1,4 @@
-"""Open Sound Control 1.0: messages of strings, integers and floats, in bundles that fit a packet.
+"""Open Sound Control 1.0: messages of texts, booleans and numbers, in bundles that fit a packet.
 
 Source: the OSC 1.0 specification. Strings end in at least one zero and fill up to four bytes,
 numbers are big-endian, a bundle is "#bundle", a time tag and sized messages.
@@ -15,13 +15,15 @@ _START = b"#bundle\0" + struct.pack(">Q", 1)
 """Time tag 1: at once."""
 
 
-def message(address: str, *arguments: str | int | float) -> bytes:
-    """One OSC message."""
+def message(address: str, *arguments: str | bool | int | float) -> bytes:
+    """One OSC message; true and false are tags without data."""
     tags, data = ",", b""
     for argument in arguments:
         if isinstance(argument, str):
             tags += "s"
             data += _text(argument)
+        elif isinstance(argument, bool):
+            tags += "T" if argument else "F"
         elif isinstance(argument, int):
             tags += "i"
             data += struct.pack(">i", argument)

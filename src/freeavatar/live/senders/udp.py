@@ -16,6 +16,10 @@ class UdpSocket:
         family, self._place = resolve(address)
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        if address.is_loopback:
+            # Or the system would take a port that other computers reach. What comes in is never
+            # read in any case.
+            self._socket.bind((self._place[0], 0))
         # 255.255.255.255 is a host that somebody may name.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
 
@@ -27,6 +31,11 @@ class UdpSocket:
                 self._socket.sendto(packet, self._place)
                 num_sent += 1
         return num_sent
+
+    @property
+    def port(self) -> int:
+        """Where packets leave from."""
+        return int(self._socket.getsockname()[1])
 
     def close(self) -> None:
         self._socket.close()
