@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from freeavatar.animator.data import FaceTables, FeatureTable, OwnTable, rig_targets
@@ -30,6 +31,8 @@ from freeavatar.renderer.losses import picture_loss, region_weights
 from freeavatar.training.loop import LoopConfig, Losses, Run
 
 KIND = "freeavatar-animator"
+ACTIVE = 0.4
+"""A control above this is part of the shape that a face makes."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,9 @@ class AnimatorTrainConfig:
     avatars_per_step: int = 3
     """Drawn anew each step: all of them at once would cost three times as much and teach the shared
     trunk the same expressions."""
+    oversampling: float = 4.0
+    """How much more often at most a picture is drawn for the rarest shape in it (PAPER.md: 2 to
+    10 times for puckers, pressed lips, puffed cheeks, winks)."""
     feature_noise: float = 0.05
     """Standard deviation added to features: two frames of one expression never match exactly."""
     look_every: int = 4
@@ -163,6 +169,17 @@ def rarity(target: Tensor) -> Tensor:
     return known.any(0) / (variance + 0.01)
 
 
+def rare_first(
+    controls: Float[np.ndarray, "sample 52"], most: float
+) -> Float[np.ndarray, " sample"]:
+    """How often each row is drawn: up to `most` times as often for the rarest control in it."""
+    active = np.nan_to_num(controls) > ACTIVE
+    share = active.mean(axis=0)
+    usual = np.median(share[share > 0]) if share.any() else 1.0
+    rarity_of = np.clip(usual / np.maximum(share, 1e-6), 1.0, most)
+    return np.where(active, rarity_of, 1.0).max(axis=1)
+
+
 @dataclass(frozen=True)
 class _Batch:
     """Rows of one step: of the renders' table, of the faces' and, per driven member, of its own."""
@@ -190,6 +207,7 @@ class AnimatorTrainer:
         self.onlooker = lessons.onlooker.to(device) if lessons.onlooker is not None else None
         self.parts = [_Part(i, m, cast, lessons, device) for i, m in enumerate(cast.members)]
         self.renders = _on_device(lessons.renders, device)
+        self.chances = np.cumsum(rare_first(lessons.renders.controls, config.oversampling))
         self.faces: tuple[dict[str, Tensor], ...] = ()
         if lessons.faces is not None:
             self.faces = tuple(
@@ -207,9 +225,12 @@ class AnimatorTrainer:
             if (part := self.parts[i].own) is not None
         }
         num_faces = len(self.faces[0]["features"]) if self.faces else 0
-        faces = rng.integers(0, num_faces, config.batch_size) if num_faces else np.zeros(0, int)
+        # About a quarter of what is looked at: in-the-wild faces teach little by themselves.
+        half = config.batch_size // 2
+        faces = rng.integers(0, num_faces, half) if num_faces else np.zeros(0, int)
+        drawn = np.searchsorted(self.chances, rng.random(config.batch_size) * self.chances[-1])
         return _Batch(
-            torch.from_numpy(rng.integers(0, len(self.renders["features"]), config.batch_size)),
+            torch.from_numpy(drawn.astype(np.int64)),
             torch.from_numpy(faces.astype(np.int64)),
             driven,
             own,
