@@ -1,4 +1,4 @@
-"""The comparison as a picture: correlation by group and by channel, one bar a tracker."""
+"""Comparisons as pictures: one bar a tracker."""
 
 from __future__ import annotations
 
@@ -63,6 +63,30 @@ def write_chart(path: Path, scores: Mapping[str, Scores]) -> None:
         canvas.text(name, x + 20, 23, 0.5)
     for column, (names, values) in enumerate(lists):
         _draw_list(canvas, column * (NAMES_PX + BARS_PX), names, values, row_px)
+    shrunk = cv2.resize(canvas.pixels, (width, height), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(path), cv2.cvtColor(shrunk, cv2.COLOR_RGB2BGR))
+
+
+def write_bars(
+    path: Path, title: str, names: Sequence[str], bars: Mapping[str, Sequence[float]]
+) -> None:
+    """A PNG with a group of bars for every name, one bar a tracker."""
+    row_px = 8 + 9 * len(bars)
+    scale_to = 1.05 * max(max(values) for values in bars.values())
+    width, height = 820, 60 + row_px * len(names)
+    canvas = _Canvas(np.full((height * SHARPNESS, width * SHARPNESS, 3), PAPER, np.uint8))
+    canvas.text(title, 12, 22, 0.5)
+    for i, name in enumerate(bars):
+        x = 500 + 150 * i
+        canvas.box(x, 12, x + 14, 24, COLORS[i % len(COLORS)])
+        canvas.text(name, x + 20, 23, 0.5)
+    for row, name in enumerate(names):
+        top = 46 + row_px * row
+        canvas.text(name, 12, top + row_px / 2 + 1, 0.42)
+        for i, values in enumerate(bars.values()):
+            length, y = 580 * values[row] / scale_to, top + 9 * i
+            canvas.box(160, y, 160 + length, y + 7, COLORS[i % len(COLORS)])
+            canvas.text(f"{values[row]:.3f}", 166 + length, y + 7, 0.32)
     shrunk = cv2.resize(canvas.pixels, (width, height), interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(path), cv2.cvtColor(shrunk, cv2.COLOR_RGB2BGR))
 

@@ -1,27 +1,40 @@
 """Curves from one video with our pipeline, timed inside the process: the twin of mediapipe_curves.
 
-python benchmarks/ours_timed.py VIDEO FOLDER
+python benchmarks/ours_timed.py VIDEO FOLDER [everything]
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
 
 import cv2
 
+from freeavatar.avatars import catalog
 from freeavatar.pipeline import AnimateOptions, Models, animate
 
+MEMORY_STEP = 150
+"""Frames between two looks at the memory in use."""
 
-def main(video: Path, folder: Path) -> None:
-    """Print one line of JSON: seconds to load, seconds to run, frames."""
+
+def main(video: Path, folder: Path, everything: bool) -> None:
+    """Print one line of JSON: seconds to load, seconds to run, frames, memory as it went."""
     cv2.setNumThreads(1)
     started_s = time.perf_counter()
     models = Models.load()
+    avatars = [catalog.resolve(name) for name in catalog.DEFAULT] if everything else []
     loaded_s = time.perf_counter()
-    take = animate(video, [], folder, AnimateOptions(("livelink",), overwrite=True), models)
+    memory_mb: list[float] = []
+
+    def look(stage: str, done: int, total: int | None) -> None:
+        if stage == "watching" and done % MEMORY_STEP == 0:
+            memory_mb.append(round(resident_mb(), 1))
+
+    options = AnimateOptions(() if everything else ("livelink",), overwrite=True)
+    take = animate(video, avatars, folder, options, models, look)
     ended_s = time.perf_counter()
     answer = {
         "load_s": loaded_s - started_s,
@@ -29,9 +42,19 @@ def main(video: Path, folder: Path) -> None:
         "frames": len(take.arkit),
         "found": int(take.arkit.found.sum()),
         "stage_s": {name: round(seconds, 3) for name, seconds in take.stage_s.items()},
+        "memory_mb": memory_mb,
     }
     print(json.dumps(answer))
 
 
+def resident_mb() -> float:
+    """Memory in use now; 0 where the system does not tell it this way."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), "everything" in sys.argv[3:])

@@ -18,13 +18,19 @@ import tyro
 
 from chart import write_chart
 from freeavatar.animation import AnimationClip
-from scores import Judged, Scores, judge
+from scores import Judged, judge
 from tables import quality_markdown, quality_record
 from trackers import Mediapipe, one_line_errors, peer_model, track_ours, track_stand_in
 from truth import Options as TruthOptions
 from truth import TruthClip, draw_clips
 
 Tracker = Literal["freeavatar", "mediapipe", "stand-in"]
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "no smoothing": ("--smoothing.strength", "0"),
+    "landmarks in every frame": ("--gap-s", "0"),
+    "crops not steadied": ("--steady.look-ahead", "0"),
+}
+"""The product without one of its parts."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +51,25 @@ class Options:
     """Passed on to `freeavatar animate`."""
     only: str = ""
     """Only clips whose name contains this."""
+    ablations: bool = False
+    """Also the product without one of its parts at a time."""
 
 
-def compare(options: Options) -> dict[str, Scores]:
-    """Draw what is missing, run the trackers, score them, write the files."""
+def compare(options: Options) -> dict[str, list[AnimationClip]]:
+    """Draw what is missing, run the trackers, score them, write the files; the value is every
+    tracker's curves."""
     clips = draw_clips(TruthOptions(options.data, options.clips, options.only), print)
-    scores = {
-        name: judge(_judged(clips, _track(name, clips, options))) for name in options.trackers
-    }
+    trackers = [*options.trackers, *(ABLATIONS if options.ablations else ())]
+    curves = {name: _track(name, clips, options) for name in trackers}
+    scores = {name: judge(_judged(clips, own)) for name, own in curves.items()}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "quality.md").write_text(quality_markdown(scores))
     (options.out / "quality.json").write_text(json.dumps(quality_record(scores), indent=1))
-    write_chart(options.out / "quality.png", scores)
-    return scores
+    write_chart(options.out / "quality.png", {name: scores[name] for name in options.trackers})
+    return curves
 
 
-def _track(name: Tracker, clips: Sequence[TruthClip], options: Options) -> list[AnimationClip]:
+def _track(name: str, clips: Sequence[TruthClip], options: Options) -> list[AnimationClip]:
     videos = [clip.video for clip in clips]
     if name == "stand-in":
         return track_stand_in([clip.truth for clip in clips])
@@ -68,7 +77,8 @@ def _track(name: Tracker, clips: Sequence[TruthClip], options: Options) -> list[
         model = options.mediapipe_model or peer_model(options.mediapipe_python)
         peer = Mediapipe(options.mediapipe_python, model)
         return peer.track(videos, options.clips / "mediapipe")
-    return track_ours(videos, options.out / "curves", options.neutral)
+    folder = options.out / "curves" / name.replace(" ", "_")
+    return track_ours(videos, folder, options.neutral, ABLATIONS.get(name, ()))
 
 
 def _judged(clips: Sequence[TruthClip], curves: Sequence[AnimationClip]) -> list[Judged]:

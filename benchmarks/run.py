@@ -2,28 +2,40 @@
 
     make bench        (or: python benchmarks/run.py --data FOLDER --mediapipe-python PYTHON)
 
-Draws the clips once, then judges quality on them and speed on a real clip; the tables go to --out.
+Draws the clips once, then judges quality, robustness, steadiness and speed; the tables go to
+--out/results.md, the numbers to results.json beside it.
 """
 
 from __future__ import annotations
 
+import json
+import platform
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import cv2
 import tyro
 
 from freeavatar import __version__
+from freeavatar.inference import manifest
 from quality import Options as QualityOptions
 from quality import compare
+from robustness import Options as RobustnessOptions
+from robustness import compare_robustness
 from speed import Options as SpeedOptions
 from speed import compare_speed
+from steadiness import Options as SteadinessOptions
+from steadiness import compare_steadiness
 from trackers import one_line_errors
+
+PARTS = ("quality", "robustness", "steadiness", "speed")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Judge quality and speed beside mediapipe."""
+    """Judge quality, robustness, steadiness and speed beside mediapipe."""
 
     data: Path = Path("../shared/data")
     """Folder with avatars/ and motion/ (see docs/benchmarks.md)."""
@@ -31,38 +43,102 @@ class Options:
     mediapipe_python: Path = Path(".venv-peers/bin/python")
     mediapipe_model: Path | None = None
     """face_landmarker.task; the one that `make bench` installed when left out."""
-    repetitions: int = 5
+    repetitions: int = 3
     """Of the speed measurement."""
+    parts: tuple[str, ...] = PARTS
+    """Which parts to run, for instance: --parts quality speed."""
+    long: bool = False
+    """Whole clips of six people under every corruption, ablations, and ten minutes of 1080p:
+    hours instead of minutes."""
 
 
 def main(options: Options) -> None:
     cv2.setNumThreads(1)
-    peer, model = options.mediapipe_python, options.mediapipe_model
-    texts = [f"# freeavatar {__version__} beside mediapipe"]
-    if (options.data / "avatars").is_dir():
-        compare(
-            QualityOptions(
-                data=options.data, out=options.out, mediapipe_python=peer, mediapipe_model=model
-            )
-        )
-        texts.append((options.out / "quality.md").read_text())
-    else:
-        texts.append(
-            f"Quality was not judged: there is no folder {options.data / 'avatars'}. "
+    print(f"# freeavatar {__version__} beside mediapipe")
+    options.out.mkdir(parents=True, exist_ok=True)
+    has_data = (options.data / "avatars").is_dir()
+    if not has_data:
+        print(
+            f"Only speed is measured: there is no folder {options.data / 'avatars'}. "
             "Name the data with DATA=FOLDER (docs/benchmarks.md)."
         )
-    compare_speed(
-        SpeedOptions(
-            out=options.out,
+    for part, run in _runs(options).items():
+        if part in options.parts and (has_data or part == "speed"):
+            print(f"measuring {part}", flush=True)
+            run()
+    print(_collected(options.out))
+    print(f"files: {options.out}")
+
+
+def _runs(options: Options) -> dict[str, Callable[[], None]]:
+    """In this order; steadiness takes over what quality has tracked."""
+    data, out = options.data, options.out
+    peer, model = options.mediapipe_python, options.mediapipe_model
+    played = {}
+
+    def quality() -> None:
+        chosen = QualityOptions(
+            data=data,
+            out=out,
+            mediapipe_python=peer,
+            mediapipe_model=model,
+            ablations=options.long,
+        )
+        played.update(compare(chosen))
+
+    def robustness() -> None:
+        chosen = RobustnessOptions(data=data, out=out, mediapipe_python=peer, mediapipe_model=model)
+        if options.long:
+            chosen = RobustnessOptions(
+                data=data,
+                out=out,
+                mediapipe_python=peer,
+                mediapipe_model=model,
+                people=6,
+                frames=0,
+            )
+        compare_robustness(chosen)
+
+    def steadiness() -> None:
+        chosen = SteadinessOptions(data=data, out=out, mediapipe_python=peer, mediapipe_model=model)
+        compare_steadiness(chosen, played or None)
+
+    def speed() -> None:
+        chosen = SpeedOptions(
+            out=out,
             mediapipe_python=peer,
             mediapipe_model=model,
             repetitions=options.repetitions,
+            long=options.long,
         )
-    )
-    texts.append((options.out / "speed.md").read_text())
-    (options.out / "results.md").write_text("\n\n".join(texts))
-    print("\n\n".join(texts))
-    print(f"files: {options.out}")
+        compare_speed(chosen)
+
+    return {
+        "quality": quality,
+        "robustness": robustness,
+        "steadiness": steadiness,
+        "speed": speed,
+    }
+
+
+def _collected(out: Path) -> str:
+    """One text and one JSON of what all parts have written, now or in an earlier run."""
+    weights = {name: line.sha256[:12] for name, line in manifest().items()}
+    texts = [
+        f"# freeavatar {__version__} beside mediapipe, {date.today()}",
+        f"{platform.system()} {platform.machine()}, weights "
+        + ", ".join(f"{name} {digest}" for name, digest in sorted(weights.items())),
+    ]
+    record: dict[str, object] = {"date": str(date.today()), "weights": weights}
+    for part in PARTS:
+        table, numbers = out / f"{part}.md", out / f"{part}.json"
+        if table.is_file() and numbers.is_file():
+            texts += [f"## {part.capitalize()}", table.read_text().strip()]
+            record[part] = json.loads(numbers.read_text())
+    text = "\n\n".join(texts) + "\n"
+    (out / "results.md").write_text(text)
+    (out / "results.json").write_text(json.dumps(record, indent=1))
+    return text
 
 
 if __name__ == "__main__":

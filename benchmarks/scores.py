@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from freeavatar.animation import AnimationClip
+from freeavatar.evaluation.takes import correlations
 from freeavatar.rig import ARKIT, ARKIT_NAMES
 
 MOVING_STD = 0.02
@@ -146,13 +147,9 @@ def aligned(result: Judged) -> AnimationClip:
     )
 
 
-def correlations(
-    guess: Float[np.ndarray, "frame channel"], truth: Float[np.ndarray, "frame channel"]
-) -> Float[np.ndarray, "channel"]:
-    """Pearson's; 0 where the guess never moves."""
-    guess, truth = guess - guess.mean(0), truth - truth.mean(0)
-    scale = np.sqrt((guess**2).sum(0) * (truth**2).sum(0))
-    return np.where(scale > 1e-9, (guess * truth).sum(0) / np.maximum(scale, 1e-9), 0.0)
+def moving_channels(truth: AnimationClip) -> Bool[np.ndarray, "52"]:
+    """Those with which a correlation means something."""
+    return truth.values.astype(np.float64).std(0) > MOVING_STD
 
 
 def _difference(

@@ -1,34 +1,32 @@
-"""Frames a second from a 720p video to curves: ours and mediapipe in turns, one core each.
+"""Speed, memory and start-up: ours and mediapipe in turns, every measurement a process of its own.
 
-    python benchmarks/speed.py --mediapipe-python PYTHON
+    python benchmarks/speed.py --mediapipe-python PYTHON [--long]
 
-Every measurement is a process of its own. "Running" counts from the first frame asked for to the
-curves; "whole process" also the start of Python and the loading of the models.
+"Running" counts from the first frame asked for to the curves; "whole process" also the start of
+Python and the loading of the models. --long adds takes of one and of ten minutes at 1080p.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import cv2
 import tyro
 
-from freeavatar.capture.video import open_video
-from freeavatar.capture.video_writer import VideoWriter
-from tables import table
+from footage import enlarged, repeated
+from tables import number, table
 from trackers import ONE_THREAD, Mediapipe, TrackerFailed, one_line_errors, peer_model
 
-WIDTH, HEIGHT = 1280, 720
 OURS_SCRIPT = Path(__file__).with_name("ours_timed.py")
+LONG_S = (60.0, 600.0)
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,30 @@ class Options:
     """Compare speeds."""
 
     clip: Path = Path("examples/clips/crying_to_laughing.mp4")
-    """Enlarged to 720p before anything is timed."""
-    frames: int = 240
-    repetitions: int = 5
-    core: int = -1
-    """Both run on this core alone (Linux); the last one when negative."""
+    """Enlarged before anything is timed."""
+    frames: int = 187
+    repetitions: int = 3
+    """Of the main comparison; what else is measured is measured once, start-up as often."""
     clips: Path = Path("data/bench")
-    """Where the enlarged clip is kept."""
+    """Where the enlarged clips are kept."""
     out: Path = Path("out/bench")
     mediapipe_python: Path = Path(".venv-peers/bin/python")
     mediapipe_model: Path | None = None
     """face_landmarker.task; the one that `make bench` installed when left out."""
+    long: bool = False
+    """Also a minute and ten minutes at 1080p: a quarter of an hour on one core."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to measure."""
+
+    name: str
+    video: Path
+    cores: int
+    repetitions: int
+    everything: bool = False
+    """All files and videos of three avatars, which no peer makes."""
 
 
 @dataclass(frozen=True)
@@ -59,103 +70,140 @@ class Timing:
     whole_s: float
     cpu_s: float
     """Of the whole process, all its threads."""
+    peak_mb: float = 0.0
+    memory_mb: list[float] = field(default_factory=list)
+    """In use while it ran, every 150 frames; ours only."""
 
 
-def compare_speed(options: Options) -> dict[str, list[Timing]]:
-    """Timings of each tracker, taken in turns so that both see the same moods of the machine."""
-    video = _enlarged(options)
+Timings = dict[str, dict[str, list[Timing]]]
+"""By case, then by tracker."""
+
+
+def compare_speed(options: Options) -> Timings:
+    """Timings taken in turns, so that all trackers see the same moods of the machine."""
     work = options.out / "speed"
     work.mkdir(parents=True, exist_ok=True)
     model = options.mediapipe_model or peer_model(options.mediapipe_python)
     peer = Mediapipe(options.mediapipe_python, model)
-    commands = {
-        "freeavatar": [sys.executable, str(OURS_SCRIPT), str(video), str(work / "ours")],
-        "mediapipe": peer.command([video], work / "mediapipe"),
-    }
-    timings: dict[str, list[Timing]] = {name: [] for name in commands}
-    for repetition in range(options.repetitions + 1):
-        for name, command in commands.items():
-            timing = _timed(command, options.core)
-            # The first round fills the disk cache and the compiled kernels.
-            if repetition:
-                timings[name].append(timing)
+    timings: Timings = {}
+    for case in _cases(options):
+        ours = [sys.executable, str(OURS_SCRIPT), str(case.video), str(work / "ours")]
+        if case.everything:
+            commands = {"freeavatar": [*ours, "everything"]}
+        else:
+            commands = {
+                "freeavatar": ours,
+                "mediapipe": peer.command([case.video], work / "mediapipe"),
+            }
+        if not timings:
+            # The first run of each fills the disk cache and the compiled kernels.
+            for command in commands.values():
+                timed(command, case.cores)
+        timings[case.name] = {name: [] for name in commands}
+        for _ in range(case.repetitions):
+            for name, command in commands.items():
+                timings[case.name][name].append(timed(command, case.cores))
     (options.out / "speed.md").write_text(speed_markdown(timings))
-    record = {name: [asdict(timing) for timing in each] for name, each in timings.items()}
+    record = {
+        case: {name: [asdict(timing) for timing in each] for name, each in own.items()}
+        for case, own in timings.items()
+    }
     (options.out / "speed.json").write_text(json.dumps(record, indent=1))
     return timings
 
 
-def speed_markdown(timings: Mapping[str, Sequence[Timing]]) -> str:
-    """Medians and how they compare."""
-    rows = []
-    running: list[float] = []
-    for name, each in timings.items():
-        run = [timing.frames / timing.run_s for timing in each]
-        whole = [timing.frames / timing.whole_s for timing in each]
-        cpu_ms = [1000 * timing.cpu_s / timing.frames for timing in each]
-        running.append(statistics.median(run))
-        rows.append(
-            [
-                name,
-                f"{statistics.median(run):.1f} ({min(run):.1f} to {max(run):.1f})",
-                f"{statistics.median(whole):.1f}",
-                f"{statistics.median(cpu_ms):.1f}",
-                f"{100 * sum(t.found for t in each) / sum(t.frames for t in each):.0f}",
-            ]
+def speed_markdown(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> str:
+    """Medians, how they compare, and what memory did."""
+    header = ["", "frames", "frames/s, running", "whole process, s", "CPU ms a frame", "peak MB"]
+    rows, ratios, memory = [], [], []
+    for case, own in timings.items():
+        running: list[float] = []
+        for name, each in own.items():
+            run = [timing.frames / timing.run_s for timing in each]
+            running.append(statistics.median(run))
+            spread = f" ({min(run):.1f} to {max(run):.1f})" if len(run) > 1 else ""
+            rows.append(
+                [
+                    f"{case}: {name}",
+                    str(each[0].frames),
+                    f"{statistics.median(run):.1f}{spread}",
+                    number(statistics.median(timing.whole_s for timing in each)),
+                    number(statistics.median(1000 * t.cpu_s / t.frames for t in each), 1),
+                    number(max(timing.peak_mb for timing in each), 0),
+                ]
+            )
+            memory += [_memory(case, name, timing) for timing in each if len(timing.memory_mb) > 12]
+        if len(running) == 2:
+            first, second = own
+            ratios.append(
+                f"- {case}: {first} takes {running[1] / running[0]:.2f} of {second}'s time"
+            )
+    return "\n".join([table(header, rows), "", *ratios, *memory]) + "\n"
+
+
+def timed(command: Sequence[str], cores: int) -> Timing:
+    """Run one tracker on the last so many cores."""
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
+        started_s = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **ONE_THREAD},
+            stdout=said,
+            stderr=complained,
+            preexec_fn=lambda: _stay_on(cores),
         )
-    header = ["", "frames/s, running", "frames/s, whole process", "CPU ms a frame", "found, %"]
-    first, second = list(timings)[:2]
-    text = table(header, rows)
-    return f"{text}\n\n{first} takes {running[1] / running[0]:.2f} times as long as {second}.\n"
-
-
-def _timed(command: Sequence[str], core: int) -> Timing:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    started_s = time.perf_counter()
-    done = subprocess.run(
-        command,
-        env={**os.environ, **ONE_THREAD},
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: _stay_on(core),
+        # Not Popen.wait: only wait4 tells of this very child what it used.
+        _, status, used = os.wait4(process.pid, 0)
+        whole_s = time.perf_counter() - started_s
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        complained.seek(0)
+        if process.returncode:
+            lines = complained.read().strip().splitlines() or [f"exit code {process.returncode}"]
+            raise TrackerFailed(lines[-1])
+        answer = json.loads(said.read().strip().splitlines()[-1])
+    return Timing(
+        answer["frames"],
+        answer["found"],
+        answer["run_s"],
+        whole_s,
+        used.ru_utime + used.ru_stime,
+        used.ru_maxrss / (2**10 if sys.platform == "linux" else 2**20),
+        answer.get("memory_mb", []),
     )
-    whole_s = time.perf_counter() - started_s
-    if done.returncode:
-        raise TrackerFailed(done.stderr.strip().splitlines()[-1])
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    answer = json.loads(done.stdout.strip().splitlines()[-1])
-    return Timing(answer["frames"], answer["found"], answer["run_s"], whole_s, cpu_s)
 
 
-def _stay_on(core: int) -> None:
+def _cases(options: Options) -> list[Case]:
+    hd = enlarged(options.clip, 1280, 720, options.frames, options.clips)
+    full = enlarged(options.clip, 1920, 1080, options.frames, options.clips)
+    one = enlarged(options.clip, 1280, 720, 1, options.clips)
+    num = options.repetitions
+    cases = [
+        Case("720p, one core", hd, 1, num),
+        Case("720p, two cores", hd, 2, num),
+        Case("1080p, one core", full, 1, 1),
+        Case("1080p, two cores", full, 2, 1),
+        Case("720p, everything, two cores", hd, 2, 1, everything=True),
+        Case("start-up: one frame", one, 2, num),
+    ]
+    if options.long:
+        cases += [
+            Case(f"1080p, {length_s / 60:.0f} min", repeated(full, length_s, options.clips), 2, 1)
+            for length_s in LONG_S
+        ]
+    return cases
+
+
+def _memory(case: str, name: str, timing: Timing) -> str:
+    """After the first minute, and the most that was used later."""
+    minute = timing.memory_mb[12]
+    later = max(timing.memory_mb[12:])
+    return f"- {case}: {name} used {minute:.0f} MB after a minute, later at most {later:.0f} MB"
+
+
+def _stay_on(cores: int) -> None:
     if sys.platform == "linux":
-        allowed = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {allowed[core] if core < 0 else core})
-
-
-def _enlarged(options: Options) -> Path:
-    """The clip at 720p, whatever its shape: scaled to fit, black beside it."""
-    path = options.clips / f"speed-{options.clip.stem}-{options.frames}.mp4"
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, quality_crf=18) as writer:
-        for count, frame in enumerate(open_video(options.clip)):
-            if count == options.frames:
-                break
-            writer.write(_fit(frame.rgb), frame.time_s)
-    return path
-
-
-def _fit(rgb: cv2.typing.MatLike) -> cv2.typing.MatLike:
-    height, width = rgb.shape[:2]
-    scale = min(WIDTH / width, HEIGHT / height)
-    size = round(width * scale), round(height * scale)
-    scaled = cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC)
-    left, top = (WIDTH - size[0]) // 2, (HEIGHT - size[1]) // 2
-    right, bottom = WIDTH - size[0] - left, HEIGHT - size[1] - top
-    return cv2.copyMakeBorder(scaled, top, bottom, left, right, cv2.BORDER_CONSTANT)
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
 
 
 if __name__ == "__main__":

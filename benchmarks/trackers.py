@@ -15,11 +15,13 @@ import numpy as np
 
 from freeavatar.animation import AnimationClip
 from freeavatar.capture.headpose import head_from_rotation
+from freeavatar.capture.video import open_video
 from freeavatar.errors import FreeAvatarError
 from freeavatar.export.livelink import read_livelink
 from freeavatar.rig import ARKIT
 
 HERE = Path(__file__).resolve().parent
+LIVE_SCRIPT = HERE / "live_curves.py"
 MEDIAPIPE_SCRIPT = HERE / "peers" / "mediapipe_curves.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -60,11 +62,26 @@ class Mediapipe:
         return [_read_mediapipe(_answer(cache, video), video) for video in videos]
 
 
-def track_ours(videos: Sequence[Path], out: Path, neutral: str = "off") -> list[AnimationClip]:
-    """`freeavatar animate` on every video, as a user would run it."""
-    flags = ["--formats", "livelink", "--neutral", neutral, "--out", str(out), "--overwrite"]
-    run_quietly([*freeavatar_command(), "animate", *map(str, videos), *flags])
-    return [read_livelink(out / video.stem / "livelink.csv") for video in videos]
+def track_ours(
+    videos: Sequence[Path], out: Path, neutral: str = "off", flags: Sequence[str] = ()
+) -> list[AnimationClip]:
+    """`freeavatar animate` on every video, as a user would run it. A video in which nobody is
+    found gives the rest pose, seen in no frame."""
+    fixed = ["--formats", "livelink", "--neutral", neutral, "--out", str(out), "--overwrite"]
+    for video in videos:
+        (out / video.stem / "livelink.csv").unlink(missing_ok=True)
+    said = run_quietly([*freeavatar_command(), "animate", *map(str, videos), *fixed, *flags], 1)
+    for line in said.splitlines():
+        if line.startswith("freeavatar: ") and not line.startswith("freeavatar: No face in"):
+            raise TrackerFailed(line)
+    return [_read_ours(out / video.stem / "livelink.csv", video) for video in videos]
+
+
+def track_live(video: Path, out: Path) -> AnimationClip:
+    """The live path over a recorded video, every frame, its neutral not looked for."""
+    table = out / f"{video.stem}.csv"
+    run_quietly([sys.executable, str(LIVE_SCRIPT), str(video), str(table)])
+    return read_livelink(table)
 
 
 def track_stand_in(truths: Sequence[AnimationClip], noise: float = 0.05) -> list[AnimationClip]:
@@ -94,17 +111,19 @@ def freeavatar_command() -> list[str]:
     return [sys.executable, "-m", "freeavatar.cli.main"]
 
 
-def run_quietly(command: Sequence[str]) -> None:
-    """Run to the end with one thread; TrackerFailed repeats its last words."""
+def run_quietly(command: Sequence[str], allowed: int = 0) -> str:
+    """What a program says on stderr, run to its end with one thread; TrackerFailed repeats its
+    last words, unless its exit code is 0 or the allowed one."""
     done = subprocess.run(
         command,
         env={**os.environ, **ONE_THREAD},
         capture_output=True,
         text=True,
     )
-    if done.returncode:
+    if done.returncode not in (0, allowed):
         last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-4:])
         raise TrackerFailed(last)
+    return done.stderr
 
 
 def _answer(folder: Path, video: Path) -> Path:
@@ -113,6 +132,16 @@ def _answer(folder: Path, video: Path) -> Path:
 
 def _is_fresh(answer: Path, video: Path) -> bool:
     return answer.is_file() and answer.stat().st_mtime > video.stat().st_mtime
+
+
+def _read_ours(path: Path, video: Path) -> AnimationClip:
+    if path.is_file():
+        return read_livelink(path)
+    num = sum(1 for _ in open_video(video))
+    times_s = _frame_times(video, num)
+    return AnimationClip(
+        ARKIT, times_s, np.zeros((num, len(ARKIT))), np.zeros(num, bool), np.zeros((num, 3))
+    )
 
 
 def _read_mediapipe(path: Path, video: Path) -> AnimationClip:

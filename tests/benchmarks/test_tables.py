@@ -46,6 +46,13 @@ def test_the_chart_is_a_picture(tmp_path):
 def test_the_speed_table_compares_medians():
     ours = [Timing(100, 100, seconds, 6.0, 5.0) for seconds in (2.0, 2.0, 9.0)]
     peer = [Timing(100, 90, 1.0, 2.0, 1.0)] * 3
-    text = speed_markdown({"ours": ours, "peer": peer})
+    text = speed_markdown({"720p": {"ours": ours, "peer": peer}})
     assert "50.0 (11.1 to 50.0)" in text
-    assert "ours takes 2.00 times as long as peer" in text
+    assert "720p: ours takes 2.00 of peer's time" in text
+
+
+def test_memory_is_reported_after_a_minute_and_later():
+    grown = [float(200 + 10 * i) for i in range(12)] + [400.0, 410.0, 405.0]
+    long = [Timing(2250, 2250, 60.0, 61.0, 60.0, 500.0, grown)]
+    text = speed_markdown({"long": {"ours": long}})
+    assert "ours used 400 MB after a minute, later at most 410 MB" in text

@@ -108,7 +108,7 @@ def _crossed(
 
     def seen(frame: int) -> bool:
         inside = 0 <= frame < len(clip)
-        return inside and bool(clip.found[frame]) and clip.shot[frame] == clip.shot[first]
+        return inside and bool(clip.found[frame] and clip.shot[frame] == clip.shot[first])
 
     before, after = first - 1, last + 1
     if not seen(before) and not seen(after):

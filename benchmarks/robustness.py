@@ -1,0 +1,239 @@
+"""Bad footage: twelve corruptions at three strengths, and a face that is covered for two seconds.
+
+    python benchmarks/robustness.py --data ../shared/data --mediapipe-python PYTHON
+
+Both trackers see the same files. Writes robustness.md, robustness.json and robustness.png.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tyro
+
+from chart import write_bars
+from corruptions import CORRUPTIONS, STRENGTHS
+from damage import Window, draw_covered, draw_damaged, liveliest_window, uncovered_frame
+from freeavatar.animation import AnimationClip
+from scores import Judged, aligned, correlations, moving_channels
+from tables import number, table
+from trackers import Mediapipe, one_line_errors, peer_model, track_ours
+from truth import Options as TruthOptions
+from truth import TruthClip, draw_clips
+
+CLEAN = ("clean", "")
+MIDDLE = STRENGTHS[1]
+WITHIN = 0.02
+"""Right again: the mean control differs by no more from what the clear footage gave."""
+STAYS = 5
+"""Frames for which it must stay so."""
+MOST_GROWTH = 0.25
+
+
+@dataclass(frozen=True)
+class Options:
+    """Compare trackers on bad footage."""
+
+    data: Path = Path("../shared/data")
+    clips: Path = Path("data/bench")
+    out: Path = Path("out/bench")
+    mediapipe_python: Path = Path(".venv-peers/bin/python")
+    mediapipe_model: Path | None = None
+    """face_landmarker.task; the one that `make bench` installed when left out."""
+    people: int = 3
+    """Clips, of different people, from which windows are taken."""
+    frames: int = 60
+    """Of each window; 0 takes whole clips."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One tracker under one corruption."""
+
+    error: float
+    """Mean absolute error of all controls that the face can show."""
+    correlation: float
+    """Mean over the controls that move."""
+    coverage: float
+    """Share of frames with output."""
+    drift: float
+    """Mean absolute difference from the same tracker's curves of the clean window."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """One tracker after a face was covered."""
+
+    frames: list[int | None]
+    """Until it is right again, a clip each; None: not before the end."""
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """Everything measured here, by tracker."""
+
+    outcomes: dict[str, dict[tuple[str, str], Outcome]]
+    recovery: dict[str, Recovery]
+
+
+def compare_robustness(options: Options) -> Robustness:
+    """Draw what is missing, run both trackers, write the files."""
+    clips = chosen_clips(draw_clips(TruthOptions(options.data, options.clips), print), options)
+    windows = [liveliest_window(clip, options.frames or len(clip.truth)) for clip in clips]
+    videos = draw_damaged(windows, options.clips)
+    hidden = draw_covered(clips, options.clips)
+    everything = [path for paths in videos.values() for path in paths]
+    everything += [path for _, *paths in hidden for path in paths]
+    model = options.mediapipe_model or peer_model(options.mediapipe_python)
+    peer = Mediapipe(options.mediapipe_python, model)
+    curves = {
+        "freeavatar": dict(
+            zip(everything, track_ours(everything, options.out / "damaged"), strict=True)
+        ),
+        "mediapipe": dict(
+            zip(everything, peer.track(everything, options.clips / "mediapipe"), strict=True)
+        ),
+    }
+    found = Robustness(
+        {
+            name: {
+                key: _outcome(windows, [own[v] for v in paths], [own[v] for v in videos[CLEAN]])
+                for key, paths in videos.items()
+            }
+            for name, own in curves.items()
+        },
+        {
+            name: Recovery([recovery_frames(own[clear], own[dark]) for _, clear, dark in hidden])
+            for name, own in curves.items()
+        },
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "robustness.md").write_text(robustness_markdown(found))
+    record = json.dumps(robustness_record(found), indent=1)
+    (options.out / "robustness.json").write_text(record)
+    _draw(options.out / "robustness.png", found)
+    return found
+
+
+def chosen_clips(clips: Sequence[TruthClip], options: Options) -> list[TruthClip]:
+    """Different people, range takes and recorded ones in turns: the first few of them."""
+    by_person: dict[str, list[TruthClip]] = {}
+    for clip in clips:
+        by_person.setdefault(clip.plan.person, []).append(clip)
+    turns = [own[(place + 1) % len(own)] for place, own in enumerate(by_person.values())]
+    return turns[: options.people]
+
+
+def recovery_frames(clear: AnimationClip, hidden: AnimationClip) -> int | None:
+    """Frames after the cover has gone until the curves are those of clear footage, and stay so."""
+    num = min(len(clear), len(hidden))
+    away = np.abs(clear.values[:num] - hidden.values[:num]).mean(1)
+    right = (away <= WITHIN) & hidden.found[:num]
+    start = uncovered_frame()
+    for frame in range(start, num - STAYS + 1):
+        if right[frame : frame + STAYS].all():
+            return frame - start
+    return None
+
+
+def robustness_markdown(found: Robustness) -> str:
+    """A line for every corruption and strength, then the recovery."""
+    names = list(found.outcomes)
+    header = ["footage"]
+    for measure in ("error", "growth", "correlation", "coverage %", "drift"):
+        header += [f"{measure}: {name}" for name in names]
+    rows = []
+    for key in next(iter(found.outcomes.values())):
+        each = [found.outcomes[name][key] for name in names]
+        growths = [growth(found, name, key) for name in names]
+        rows.append(
+            [
+                " ".join(filter(None, key)),
+                *(number(one.error, 3) for one in each),
+                *(f"{100 * g:+.0f} %" for g in growths),
+                *(number(one.correlation) for one in each),
+                *(f"{100 * one.coverage:.0f}" for one in each),
+                *(number(one.drift, 3) for one in each),
+            ]
+        )
+    lines = [table(header, rows), "", verdict(found), ""]
+    for name, recovery in found.recovery.items():
+        said = ", ".join("not at all" if f is None else f"{f}" for f in recovery.frames)
+        lines.append(f"Frames until right again after a 2 s cover, by clip: {name} {said}.")
+    return "\n".join(lines) + "\n"
+
+
+def growth(found: Robustness, name: str, key: tuple[str, str]) -> float:
+    """By which share the error grew over clean."""
+    own = found.outcomes[name]
+    return own[key].error / max(own[CLEAN].error, 1e-9) - 1.0
+
+
+def verdict(found: Robustness) -> str:
+    """What was promised at middle strength, counted."""
+    first, peer = list(found.outcomes)[:2]
+    keys = [(name, MIDDLE) for name in CORRUPTIONS]
+    own, other = found.outcomes[first], found.outcomes[peer]
+    grown = [key[0] for key in keys if growth(found, first, key) > MOST_GROWTH]
+    behind = [key[0] for key in keys if own[key].error >= other[key].error]
+    gaps = [key[0] for key in keys if own[key].coverage < 1.0]
+    mean = statistics.mean(own[key].error for key in keys)
+    mean_peer = statistics.mean(other[key].error for key in keys)
+    return (
+        f"Middle strength: mean error {first} {mean:.3f}, {peer} {mean_peer:.3f}. "
+        f"{first}'s error grows by more than {100 * MOST_GROWTH:.0f} % under "
+        f"{', '.join(grown) or 'none'}; is not below {peer}'s under {', '.join(behind) or 'none'}; "
+        f"frames without output under {', '.join(gaps) or 'none'}."
+    )
+
+
+def robustness_record(found: Robustness) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "outcomes": {
+            name: {" ".join(filter(None, key)): asdict(one) for key, one in own.items()}
+            for name, own in found.outcomes.items()
+        },
+        "recovery_frames": {name: one.frames for name, one in found.recovery.items()},
+    }
+
+
+def _outcome(
+    windows: Sequence[Window], curves: Sequence[AnimationClip], clean: Sequence[AnimationClip]
+) -> Outcome:
+    errors, likeness, drifts = [], [], []
+    for window, own, unharmed in zip(windows, curves, clean, strict=True):
+        truth, shown = window.truth, window.clip.shown
+        guess = aligned(Judged(window.clip.plan.name, truth, shown, own)).values
+        before = aligned(Judged(window.clip.plan.name, truth, shown, unharmed)).values
+        moving = moving_channels(truth) & shown
+        errors.append(np.abs(guess - truth.values)[:, shown].mean())
+        drifts.append(np.abs(guess - before)[:, shown].mean())
+        likeness.append(correlations(guess, truth.values.astype(np.float64))[moving].mean())
+    coverage = sum(int(own.found.sum()) for own in curves) / sum(len(own) for own in curves)
+    return Outcome(
+        float(np.mean(errors)), float(np.mean(likeness)), float(coverage), float(np.mean(drifts))
+    )
+
+
+def _draw(path: Path, found: Robustness) -> None:
+    """Error at middle strength beside clean, a pair of bars for each corruption."""
+    keys = [CLEAN, *((name, MIDDLE) for name in CORRUPTIONS)]
+    bars = {name: [own[key].error for key in keys] for name, own in found.outcomes.items()}
+    write_bars(
+        path, "mean absolute error, middle strength (0 is perfect)", [k[0] for k in keys], bars
+    )
+
+
+if __name__ == "__main__":
+    cv2.setNumThreads(1)
+    chosen = tyro.cli(Options)
+    with one_line_errors():
+        compare_robustness(chosen)
+    print((chosen.out / "robustness.md").read_text())
