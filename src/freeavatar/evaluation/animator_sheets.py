@@ -26,6 +26,7 @@ from freeavatar.rig import ARKIT
 from freeavatar.training.shards import open_shards
 
 CELL = 112
+CLEAR_QUALITY, FRONTAL_RAD = 0.97, 0.45
 _CAPTION = 16
 _PAPER, _INK = (24, 26, 29), (205, 208, 212)
 
@@ -85,13 +86,17 @@ def held_out_actor(data: Path, name: str = "Asian_M_3") -> Actor:
 
 
 def real_faces(folder: Path, num: int = 16) -> UInt8[np.ndarray, "face 112 112 3"]:
-    """Faces outside the training split that differ as much as a teacher can tell, in the crop of
-    the product; evenly chosen ones where no teacher spoke."""
+    """Clear, nearly frontal faces outside the training split, in the crop of the product: as
+    different as a teacher can tell, or evenly chosen where no teacher spoke."""
     shards = open_shards(folder)
     split = shards.columns.get("split", np.full(len(shards), "test")).astype(str)
     rows = np.flatnonzero(~np.char.startswith(split, "train"))
     if not len(rows):
         raise DataError(f"{folder} has no face outside its training split.")
+    if "quality" in shards.columns and "head_rad" in shards.columns:
+        turned = np.abs(shards.columns["head_rad"][rows].astype(np.float32)[:, :2]).max(axis=1)
+        clear = (shards.columns["quality"][rows] > CLEAR_QUALITY) & (turned < FRONTAL_RAD)
+        rows = rows[clear] if clear.sum() >= num else rows
     if "teacher" in shards.columns:
         scores = shards.columns["teacher"][rows].astype(np.float32)[:, TAUGHT]
         rows = rows[~np.isnan(scores).any(axis=1)]
