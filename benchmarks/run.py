@@ -2,7 +2,7 @@
 
     make bench        (or: python benchmarks/run.py --data FOLDER --mediapipe-python PYTHON)
 
-Draws the clips once, then judges quality, robustness, steadiness and speed; the tables go to
+Draws the clips once, then judges quality, robustness, steadiness, drawn faces and speed; tables go to
 --out/results.md, the numbers to results.json beside it.
 """
 
@@ -28,14 +28,16 @@ from speed import Options as SpeedOptions
 from speed import compare_speed
 from steadiness import Options as SteadinessOptions
 from steadiness import compare_steadiness
+from stylised import Options as StylisedOptions
+from stylised import compare_stylised
 from trackers import one_line_errors
 
-PARTS = ("quality", "robustness", "steadiness", "speed")
+PARTS = ("quality", "robustness", "steadiness", "stylised", "speed")
 
 
 @dataclass(frozen=True)
 class Options:
-    """Judge quality, robustness, steadiness and speed beside mediapipe."""
+    """Judge quality, robustness, steadiness, drawn faces and speed beside mediapipe."""
 
     data: Path = Path("../shared/data")
     """Folder with avatars/ and motion/ (see docs/benchmarks.md)."""
@@ -103,6 +105,11 @@ def _runs(options: Options) -> dict[str, Callable[[], None]]:
         chosen = SteadinessOptions(data=data, out=out, mediapipe_python=peer, mediapipe_model=model)
         compare_steadiness(chosen, played or None)
 
+    def stylised() -> None:
+        compare_stylised(
+            StylisedOptions(data=data, out=out, mediapipe_python=peer, mediapipe_model=model)
+        )
+
     def speed() -> None:
         chosen = SpeedOptions(
             out=out,
@@ -117,6 +124,7 @@ def _runs(options: Options) -> dict[str, Callable[[], None]]:
         "quality": quality,
         "robustness": robustness,
         "steadiness": steadiness,
+        "stylised": stylised,
         "speed": speed,
     }
 
