@@ -2,8 +2,8 @@
 
     make bench        (or: python benchmarks/run.py --data FOLDER --mediapipe-python PYTHON)
 
-Draws the clips once, then judges quality, robustness, steadiness, drawn faces and speed; tables go to
---out/results.md, the numbers to results.json beside it.
+Draws the clips once, then judges quality, robustness, steadiness, drawn faces and speed; the tables
+go to --out/results.md, the numbers to results.json beside it.
 """
 
 from __future__ import annotations
