@@ -78,11 +78,14 @@ def test_mistakes_are_told_in_one_sentence(words, sentence, capsys):
     assert err.count("\n") == 1
 
 
-def test_a_missing_video_or_camera_is_told(capsys, monkeypatch):
+def test_a_missing_video_or_camera_is_told(capfd):
     assert main(["live", "--send", "vmc", "--video", "none.mp4"]) == 1
-    assert "none.mp4" in capsys.readouterr().err
+    assert "none.mp4" in capfd.readouterr().err
     assert main(["live", "--send", "vmc", "--camera", "97"]) == 1
-    assert "There is no camera 97" in capsys.readouterr().err
+    said = capfd.readouterr().err
+    assert said.startswith("freeavatar: There is no camera 97")
+    # Nothing of OpenCV's own.
+    assert said.count("\n") == 1
 
 
 def test_ctrl_c_is_how_a_performance_ends(video, listener, capsys, monkeypatch):

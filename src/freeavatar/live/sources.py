@@ -154,7 +154,8 @@ class CameraSource:
 
     def _open(self) -> Capture | None:
         try:
-            capture = self.open_capture(self.number)
+            with _silent_opencv():
+                capture = self.open_capture(self.number)
         except cv2.error:
             return None
         if not capture.isOpened():
@@ -244,6 +245,17 @@ class StreamSource:
             options["rtsp_transport"] = "tcp"
         # Seconds to open and to read: a dead stream must not hold us for ever.
         return av.open(self._url, mode="r", options=options, timeout=(10.0, 5.0))
+
+
+@contextlib.contextmanager
+def _silent_opencv() -> Iterator[None]:
+    """It complains on stderr about every camera that is not there; we say it once, in words."""
+    logging = cv2.utils.logging
+    before = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        logging.setLogLevel(before)
 
 
 def _without_password(url: str) -> str:
