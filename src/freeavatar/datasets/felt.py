@@ -38,6 +38,6 @@ def label_emotions(
             np.float16
         )
         unfinished = path.with_name(f".truth.{os.getpid()}.npz")
-        np.savez(unfinished, **columns)  # type: ignore[arg-type]
+        np.savez(unfinished, **columns)
         unfinished.replace(path)
     report(len(parts), len(parts))
