@@ -43,6 +43,7 @@ def main(video: Path, folder: Path, everything: bool) -> None:
         "found": int(take.arkit.found.sum()),
         "stage_s": {name: round(seconds, 3) for name, seconds in take.stage_s.items()},
         "memory_mb": memory_mb,
+        "peak_mb": peak_mb(),
     }
     print(json.dumps(answer))
 
@@ -54,6 +55,15 @@ def resident_mb() -> float:
     except OSError:
         return 0.0
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def peak_mb() -> float | None:
+    """The most memory this process ever used; None where the system does not tell it this way."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_a_profile_is_learned_from_one_take_and_used_for_another(
         read_livelink(out / name / "take" / "livelink.csv").values for name in ("plain", "known")
     )
     gains = np.array([record["gains"][name] for name in ARKIT.names])
-    free = (gains == 1.0) & (plain.min(axis=0) > 0.05)
+    free = (gains == 1.0) & (plain.min(axis=0) > 0.1) & (plain.max(axis=0) < 0.6)
     free[ARKIT.columns("gaze")] = False
     free[
         [ARKIT.index(f"{part}{side}") for part in ("jaw", "mouth") for side in ("Left", "Right")]

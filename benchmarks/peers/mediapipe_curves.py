@@ -73,6 +73,15 @@ def watch(model: Path, video: Path) -> dict[str, np.ndarray]:
     }
 
 
+def peak_mb() -> float | None:
+    """The most memory this process ever used; None where the system does not tell it this way."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
@@ -86,6 +95,7 @@ def main() -> None:
         for _ in range(asked.repeats):
             answer = watch(asked.model, video)
             timing = {key: float(answer[key]) for key in answer if key.endswith("_s")}
+            timing["peak_mb"] = peak_mb()
             timing |= {"frames": len(answer["found"]), "found": int(answer["found"].sum())}
             print(json.dumps({"video": video.name, **timing}), flush=True)
         np.savez_compressed(asked.out / f"{video.stem}.npz", **answer)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
+import speed
 from chart import write_chart
 from freeavatar.animation import AnimationClip
 from freeavatar.rig import ARKIT, ARKIT_NAMES
 from scores import GROUPS, Judged, judge
-from speed import Timing, speed_markdown
+from speed import Timing, speed_markdown, timed
 from tables import number, quality_markdown, quality_record
 from takes import range_take
+from trackers import TrackerFailed
 
 
 def some_scores():
@@ -56,3 +61,20 @@ def test_memory_is_reported_after_a_minute_and_later():
     long = [Timing(2250, 2250, 60.0, 61.0, 60.0, 500.0, grown)]
     text = speed_markdown({"long": {"ours": long}})
     assert "ours used 400 MB after a minute, later at most 410 MB" in text
+
+
+def test_a_process_is_timed_with_its_own_memory(monkeypatch):
+    script = (
+        "import json, ours_timed; hold = bytearray(80 << 20);"
+        "hold[::4096] = b'x' * len(hold[::4096]); peak = ours_timed.peak_mb();"
+        "print(json.dumps({'frames': 3, 'found': 2, 'run_s': 0.5, 'peak_mb': peak}))"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(Path(speed.__file__).parent))
+    big = timed([sys.executable, "-c", script], cores=1)
+    small = timed([sys.executable, "-c", script.replace("80 << 20", "1 << 20")], cores=1)
+    assert (big.frames, big.found, big.run_s) == (3, 2, 0.5)
+    assert 70 < big.peak_mb - small.peak_mb < 90
+    assert big.whole_s > 0
+    assert big.cpu_s > 0
+    with pytest.raises(TrackerFailed, match="no such thing"):
+        timed([sys.executable, "-c", "raise SystemExit('no such thing')"], cores=1)
