@@ -104,11 +104,12 @@ def main(options: Options) -> None:
     checkpoint = train_animator(
         lessons,
         cast,
-        options.out,
+        cache_folder(options) / "run",
         dataclasses.replace(config, loop=loop),
         lambda line: print(line, flush=True) if line["step"] % 200 == 0 else None,
     )
     if os.environ.get("RANK", "0") == "0":
+        shutil.copyfile(checkpoint, options.out / "final.safetensors")
         print(*export_animator(checkpoint, options.out))
         # Beside the animator, so that the folder is all that `--networks` asks for.
         shutil.copyfile(exported(options.expression), options.out / "expression.onnx")
@@ -171,8 +172,10 @@ def find_avatars(options: Options) -> list[Avatar]:
 
 
 def cache_folder(options: Options) -> Path:
-    """Where features of this very encoder lie."""
-    digest = hashlib.sha256((options.expression / "expression.onnx").read_bytes()).hexdigest()
+    """Features of this very encoder and these very pictures, and the run that learns from them."""
+    encoder = (options.expression / "expression.onnx").read_bytes()
+    counts = (options.num_renders, options.num_faces, options.num_own, options.seed)
+    digest = hashlib.sha256(encoder + repr(counts).encode()).hexdigest()
     return options.out / f"features-{digest[:8]}"
 
 
