@@ -14,8 +14,9 @@ from jaxtyping import Float
 from freeavatar.capture.align import CropFrame, frame_from_pose
 from freeavatar.capture.cascade import Cascade
 from freeavatar.capture.cuts import CutFinder
-from freeavatar.capture.follow import Anchor, TrackConfig, distance
+from freeavatar.capture.follow import Anchor, TrackConfig
 from freeavatar.capture.headpose import fit_detection
+from freeavatar.capture.sighting import distance
 from freeavatar.capture.video import Frame
 from freeavatar.errors import NoFaceFound
 

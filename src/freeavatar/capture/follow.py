@@ -6,6 +6,7 @@ views; and for a moment nothing but the expectation, while the picture still agr
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -17,8 +18,9 @@ from freeavatar.capture.cascade import Cascade
 from freeavatar.capture.coast import Look, glimpse, predicted
 from freeavatar.capture.cuts import CutFinder
 from freeavatar.capture.detect import Detection
-from freeavatar.capture.headpose import HeadPose, fit_detection, fit_mesh, nearest_rotation
+from freeavatar.capture.headpose import HeadPose, fit_detection, fit_mesh
 from freeavatar.capture.landmarks import FaceMesh, Region, region_from_detection, region_from_mesh
+from freeavatar.capture.sighting import Sighting, between, distance, is_calm
 from freeavatar.capture.steady import SteadyConfig
 from freeavatar.capture.video import Frame
 from freeavatar.errors import NoFaceFound
@@ -32,14 +34,15 @@ half covered or turning one is more (0.55 to 0.95 on the drawn corruptions)."""
 _COAST_CONFIDENCE = 0.35
 """Of a face that was only guessed to be where it was: below all that was detected."""
 _LONGEST_PAUSE_S = 1.6
+_STRAIGHT = 0.025
+"""Sides of the crop between where a head is and where it was going. Drawn heads swerve by less than
+0.015 between two readings, a laughing one by less than 0.016 in nine of ten; landmarks in the dark
+jump by more."""
 _UNLIKE = 20.0
 """Mean difference in grey levels of a face from itself a moment ago, when something came between;
 a laughing, turning one differs by less than 18 within a tenth of a second."""
 _LONGEST_LOOKOUTS = 4.0
 """While the actor is alone, bystanders are looked for less and less often, down to one of these."""
-_CALM_SHIFT = 0.04
-_CALM_TURN_RAD = 0.06
-"""A head that moved less between two readings (sides of the crop, radians) went straight."""
 _SURE = 0.99
 """Mesh score of a face the right way up; on its head it gets up to 0.98."""
 _TURNED_RAD = 0.6
@@ -89,19 +92,6 @@ class Anchor:
     frame: CropFrame
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """The actor in one frame."""
-
-    pose: HeadPose
-    frame: CropFrame
-    confidence: float
-    region: Region
-    """Where to look for the mesh in the next frame."""
-    look: Look | None = None
-    """Only where the place was guessed: what the face looked like when it was last read."""
-
-
 @dataclass(frozen=True, eq=False)
 class _Candidate:
     detection: Detection
@@ -124,6 +114,8 @@ class Follower:
         self._last: Sighting | None = None
         self._last_picture: np.ndarray | None = None
         """In which the last sighting was read."""
+        self._reads: deque[tuple[float, CropFrame]] = deque(maxlen=6)
+        """When and where the face was read last, not only placed."""
         self._before: CropFrame | None = None
         """One frame before the last sighting, for the direction of its movement."""
         self._last_s = 0.0
@@ -157,6 +149,8 @@ class Follower:
         elif frame.time_s - self._looked_out_s >= self._lookout_s:
             self._look_out(frame, self._candidates(frame.rgb), sighting)
         self._remember(frame, sighting)
+        if sighting is not None and sighting.look is None:
+            self._reads.append((frame.time_s, sighting.frame))
         return sighting
 
     def stride(self, frames: Sequence[Frame]) -> list[Sighting] | None:
@@ -168,11 +162,13 @@ class Follower:
         if not self._tracking or before is None or before.confidence < self._config.min_score:
             return None
         after = self._follow(frames[-1])
-        if after is None or not _is_calm(before, after):
+        if after is None or not is_calm(before, after):
+            return None
+        if not self._went_straight(frames[-1].time_s, after.frame):
             return None
         start_s, length_s = self._last_s, frames[-1].time_s - self._last_s
         sightings = [
-            _between(before, after, (frame.time_s - start_s) / length_s) for frame in frames[:-1]
+            between(before, after, (frame.time_s - start_s) / length_s) for frame in frames[:-1]
         ]
         sightings.append(after)
         if not self._all_alike(frames, sightings):
@@ -181,7 +177,25 @@ class Follower:
             self._look_out(frames[-1], self._candidates(frames[-1].rgb), after)
         for frame, sighting in zip(frames, sightings, strict=True):
             self._remember(frame, sighting)
+        self._reads.append((frames[-1].time_s, after.frame))
         return sightings
+
+    def _went_straight(self, time_s: float, place: CropFrame) -> bool:
+        """Whether the head went on as before, as far as is known: landmarks that tremble do not,
+        and are calmed only when they are read in every frame (`SteadyConfig.most_sigma_side`)."""
+        stride_s = time_s - self._last_s
+        earlier = [
+            (then_s, there)
+            for then_s, there in self._reads
+            if 0.5 * stride_s <= self._last_s - then_s <= 1.5 * stride_s
+        ]
+        if not earlier or self._last is None:
+            return True
+        then_s, there = earlier[0]
+        share = stride_s / (self._last_s - then_s)
+        last_px = self._last.frame.center_px
+        expected_px = last_px + share * (last_px - there.center_px)
+        return float(np.linalg.norm(place.center_px - expected_px)) <= _STRAIGHT * place.side_px
 
     def _all_alike(self, frames: Sequence[Frame], sightings: Sequence[Sighting]) -> bool:
         """Whether every face between two readings looks like one of the two: no hand, no flash."""
@@ -205,6 +219,7 @@ class Follower:
         self._tracking = False
         self._last_s = -np.inf
         self._before = None
+        self._reads.clear()
         self._pause_s, self._searched_s = self._config.thorough_s, -np.inf
 
     def _remember(self, frame: Frame, sighting: Sighting | None) -> None:
@@ -396,29 +411,3 @@ def _distinct(found: Sequence[Detection]) -> list[_Candidate]:
         ):
             faces.append(_Candidate(detection, pose, place))
     return faces
-
-
-def _is_calm(before: Sighting, after: Sighting) -> bool:
-    turned = (np.trace(before.pose.rotation.T @ after.pose.rotation) - 1.0) / 2.0
-    return (
-        distance(before.frame, after.frame) <= _CALM_SHIFT
-        and float(np.arccos(np.clip(turned, -1.0, 1.0))) <= _CALM_TURN_RAD
-    )
-
-
-def _between(before: Sighting, after: Sighting, share: float) -> Sighting:
-    """Where the head was on its way between two readings that are near to each other."""
-    one, other = before.pose, after.pose
-    pose = HeadPose(
-        nearest_rotation((1.0 - share) * one.rotation + share * other.rotation),
-        float(one.scale_px ** (1.0 - share) * other.scale_px**share),
-        (1.0 - share) * one.mid_eye_px + share * other.mid_eye_px,
-    )
-    confidence = min(before.confidence, after.confidence)
-    return Sighting(pose, frame_from_pose(pose), confidence, after.region)
-
-
-def distance(one: CropFrame, other: CropFrame) -> float:
-    """How different two places of a face are: shift in sides of the larger, or log of the sizes."""
-    shift = np.linalg.norm(one.center_px - other.center_px) / max(one.side_px, other.side_px)
-    return float(max(shift, abs(np.log(one.side_px / other.side_px)) / 2.0))

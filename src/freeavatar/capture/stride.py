@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from freeavatar.capture.follow import Follower, Sighting
+from freeavatar.capture.follow import Follower
+from freeavatar.capture.sighting import Sighting
 from freeavatar.capture.video import Frame
 
 _RESTLESS_S = 0.4

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from freeavatar.capture.align import CropFrame, crop, whole_picture
-from freeavatar.capture.follow import Anchor, Follower, Sighting, TrackConfig
+from freeavatar.capture.follow import Anchor, Follower, TrackConfig
+from freeavatar.capture.sighting import Sighting
 from freeavatar.capture.steady import PastSteadier, Placed, Steadier, crop_patch, patch_around
 from freeavatar.capture.stride import look_at
 from freeavatar.capture.video import Frame
