@@ -18,7 +18,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +28,7 @@ import torch
 import tyro
 
 from freeavatar.animator.data import encode_crops
-from freeavatar.animator.onboard import OnboardConfig, SharedNetworks, onboard
+from freeavatar.animator.onboard import OnboardConfig, OnProgress, SharedNetworks, onboard
 from freeavatar.animator.runtime import Animator, personal_weights
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.catalog import bundled_names, resolve
@@ -37,13 +37,18 @@ from freeavatar.evaluation.animator_sheets import driven_sheet, real_faces
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.renderer.data import AvatarSet, Sitter, encoder_crops, open_avatar_set, range_shares
 
+Drive = Callable[[np.ndarray], np.ndarray]
+"""Features to controls."""
 MOVING_STD = 0.05
 """Of a control's range; correlation of what moves less would be noise."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Teach every character, measure it before and after."""
+    """Teach every character, measure it before and after.
+
+    The minutes are those of this run: of a character that an earlier run began, of the rest only.
+    """
 
     data: Path = Path("../shared/data")
     avatars: tuple[str, ...] = (
@@ -181,7 +186,7 @@ def scored(
     return Scores(own, float(right.mean() / np.median(wrong)), float(nearest))
 
 
-def own_score(drive, pictures: AvatarSet, encoder: ExpressionEncoder, num: int) -> float:  # type: ignore[no-untyped-def]
+def own_score(drive: Drive, pictures: AvatarSet, encoder: ExpressionEncoder, num: int) -> float:
     """Correlation on pictures that nothing was trained on."""
     rows = np.arange(pictures.num_train, len(pictures))[:num]
     features, _ = encode_crops(encoder, encoder_crops(pictures.shards.gather(rows)))
@@ -231,7 +236,7 @@ def compared(
     return lines
 
 
-def _told(name: str):  # type: ignore[no-untyped-def]
+def _told(name: str) -> OnProgress:
     told = {"stage": ""}
 
     def tell(stage: str, done: int, total: int | None) -> None:
