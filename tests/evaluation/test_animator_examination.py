@@ -19,9 +19,15 @@ from freeavatar.evaluation.animator import (
     liveliest,
     sides,
 )
-from freeavatar.evaluation.animator_sheets import GESTURES, gesture_values
+from freeavatar.evaluation.animator_sheets import (
+    FACING_RAD,
+    GESTURES,
+    gesture_values,
+    seen_well,
+)
 from freeavatar.evaluation.peers import Pictures
 from freeavatar.rig import ARKIT
+from freeavatar.training.shards import ShardSet
 
 NUM = 40
 
@@ -151,3 +157,24 @@ def test_nothing_to_look_at_is_one_sentence(
 ) -> None:
     assert main(["evaluate", "animator", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_faces_for_the_eye_look_at_the_camera_and_are_sharp() -> None:
+    rng = np.random.default_rng(0)
+    yaw = rng.uniform(-1.5, 1.5, 200)
+    columns = {
+        "head_rad": np.stack([yaw, 0 * yaw, 0 * yaw], axis=1),
+        "sharpness": rng.random(200),
+    }
+    faces = ShardSet((np.zeros((200, 8, 8, 3), np.uint8),), columns, {})
+    rows = np.arange(50, 200)
+    found = seen_well(faces, rows, 10)
+    assert np.isin(found, rows).all()
+    assert np.abs(yaw[found]).max() < FACING_RAD
+    facing = rows[np.abs(yaw[rows]) < FACING_RAD]
+    assert len(found) == -(-len(facing) // 2)
+    left_out = np.setdiff1d(facing, found)
+    sharpness = columns["sharpness"]
+    assert sharpness[left_out].max() < sharpness[found].min()
+    # Too few to choose from: whoever there is.
+    np.testing.assert_array_equal(seen_well(faces, rows[:3], 10), rows[:3])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from freeavatar.animator.data import encode_crops
 from freeavatar.animator.runtime import Animator
@@ -23,9 +23,11 @@ from freeavatar.expression.data import TAUGHT_CONTROLS
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.renderer.data import Sitter
 from freeavatar.rig import ARKIT
-from freeavatar.training.shards import open_shards
+from freeavatar.training.shards import ShardSet, open_shards
 
 CELL = 112
+FACING_RAD = 0.4
+"""Yaw beyond which half of a mouth is hidden."""
 CLEAR_QUALITY, FRONTAL_RAD = 0.97, 0.45
 _CAPTION = 16
 _PAPER, _INK = (24, 26, 29), (205, 208, 212)
@@ -93,6 +95,7 @@ def real_faces(folder: Path, num: int = 16) -> UInt8[np.ndarray, "face 112 112 3
     rows = np.flatnonzero(~np.char.startswith(split, "train"))
     if not len(rows):
         raise DataError(f"{folder} has no face outside its training split.")
+    rows = seen_well(shards, rows, num)
     if "quality" in shards.columns and "head_rad" in shards.columns:
         turned = np.abs(shards.columns["head_rad"][rows].astype(np.float32)[:, :2]).max(axis=1)
         clear = (shards.columns["quality"][rows] > CLEAR_QUALITY) & (turned < FRONTAL_RAD)
@@ -105,6 +108,21 @@ def real_faces(folder: Path, num: int = 16) -> UInt8[np.ndarray, "face 112 112 3
     else:
         rows = rows[np.linspace(0, len(rows) - 1, min(num, len(rows))).astype(np.int64)]
     return np.stack([plain(picture) for picture in shards.gather(rows)])
+
+
+def seen_well(
+    shards: ShardSet, rows: Int[np.ndarray, " row"], num: int
+) -> Int[np.ndarray, " some"]:
+    """Those who face the camera, and of them the sharper half: a blurred profile, which is as far
+    from all others as any expression, would tell nobody how well an avatar does."""
+    if "head_rad" in shards.columns:
+        facing = np.abs(shards.columns["head_rad"][rows, 0].astype(np.float32)) < FACING_RAD
+        rows = rows[facing] if facing.sum() >= num else rows
+    if "sharpness" in shards.columns:
+        sharpness = shards.columns["sharpness"][rows].astype(np.float32)
+        sharp = sharpness >= np.median(sharpness)
+        rows = rows[sharp] if sharp.sum() >= num else rows
+    return rows
 
 
 def driven_sheet(
