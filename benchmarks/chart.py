@@ -72,7 +72,7 @@ def write_bars(
 ) -> None:
     """A PNG with a group of bars for every name, one bar a tracker."""
     row_px = 8 + 9 * len(bars)
-    scale_to = 1.05 * max(max(values) for values in bars.values())
+    scale_to = 1.05 * max(float(np.nanmax(values)) for values in bars.values())
     width, height = 820, 60 + row_px * len(names)
     canvas = _Canvas(np.full((height * SHARPNESS, width * SHARPNESS, 3), PAPER, np.uint8))
     canvas.text(title, 12, 22, 0.5)
@@ -84,7 +84,11 @@ def write_bars(
         top = 46 + row_px * row
         canvas.text(name, 12, top + row_px / 2 + 1, 0.42)
         for i, values in enumerate(bars.values()):
-            length, y = 580 * values[row] / scale_to, top + 9 * i
+            y = top + 9 * i
+            if np.isnan(values[row]):
+                canvas.text("no output", 166, y + 7, 0.32)
+                continue
+            length = 580 * values[row] / scale_to
             canvas.box(160, y, 160 + length, y + 7, COLORS[i % len(COLORS)])
             canvas.text(f"{values[row]:.3f}", 166 + length, y + 7, 0.32)
     shrunk = cv2.resize(canvas.pixels, (width, height), interpolation=cv2.INTER_AREA)

@@ -57,7 +57,7 @@ class Outcome:
     """One tracker under one corruption."""
 
     error: float
-    """Mean absolute error of all controls that the face can show."""
+    """Mean absolute error of the controls that move; NaN where the tracker gave nothing at all."""
     correlation: float
     """Mean over the controls that move."""
     coverage: float
@@ -156,7 +156,7 @@ def robustness_markdown(found: Robustness) -> str:
             [
                 " ".join(filter(None, key)),
                 *(number(one.error, 3) for one in each),
-                *(f"{100 * g:+.0f} %" for g in growths),
+                *("–" if np.isnan(g) else f"{100 * g:+.0f} %" for g in growths),
                 *(number(one.correlation) for one in each),
                 *(f"{100 * one.coverage:.0f}" for one in each),
                 *(number(one.drift, 3) for one in each),
@@ -180,28 +180,45 @@ def verdict(found: Robustness) -> str:
     first, peer = list(found.outcomes)[:2]
     keys = [(name, MIDDLE) for name in CORRUPTIONS]
     own, other = found.outcomes[first], found.outcomes[peer]
-    grown = [key[0] for key in keys if growth(found, first, key) > MOST_GROWTH]
-    behind = [key[0] for key in keys if own[key].error >= other[key].error]
+    grown = [key[0] for key in keys if not growth(found, first, key) <= MOST_GROWTH]
+    behind = [
+        key[0]
+        for key in keys
+        if np.isnan(own[key].error) or own[key].error >= _or_worst(other[key].error)
+    ]
     gaps = [key[0] for key in keys if own[key].coverage < 1.0]
-    mean = statistics.mean(own[key].error for key in keys)
-    mean_peer = statistics.mean(other[key].error for key in keys)
+    both = [k for k in keys if not np.isnan([own[k].error, other[k].error]).any()]
+    mean = statistics.mean(own[key].error for key in both)
+    mean_peer = statistics.mean(other[key].error for key in both)
+    silent = [k[0] for k in keys if np.isnan(other[k].error)]
     return (
-        f"Middle strength: mean error {first} {mean:.3f}, {peer} {mean_peer:.3f}. "
+        f"Middle strength: mean error where both give something {first} {mean:.3f}, {peer} "
+        f"{mean_peer:.3f}; {peer} gives nothing under {', '.join(silent) or 'none'}. "
         f"{first}'s error grows by more than {100 * MOST_GROWTH:.0f} % under "
         f"{', '.join(grown) or 'none'}; is not below {peer}'s under {', '.join(behind) or 'none'}; "
         f"frames without output under {', '.join(gaps) or 'none'}."
     )
 
 
+def _or_worst(error: float) -> float:
+    """No output is worse than any."""
+    return np.inf if np.isnan(error) else error
+
+
 def robustness_record(found: Robustness) -> dict[str, object]:
     """The same for programs."""
     return {
         "outcomes": {
-            name: {" ".join(filter(None, key)): asdict(one) for key, one in own.items()}
+            name: {" ".join(filter(None, key)): _plain(one) for key, one in own.items()}
             for name, own in found.outcomes.items()
         },
         "recovery_frames": {name: one.frames for name, one in found.recovery.items()},
     }
+
+
+def _plain(one: Outcome) -> dict[str, float | None]:
+    """NaN is no JSON."""
+    return {name: None if np.isnan(v) else round(v, 5) for name, v in asdict(one).items()}
 
 
 def _outcome(
@@ -213,12 +230,18 @@ def _outcome(
         guess = aligned(Judged(window.clip.plan.name, truth, shown, own)).values
         before = aligned(Judged(window.clip.plan.name, truth, shown, unharmed)).values
         moving = moving_channels(truth) & shown
-        errors.append(np.abs(guess - truth.values)[:, shown].mean())
+        # At rest is where a face mostly is: no output must not count as a good one.
+        given = own.found.any()
+        errors.append(np.abs(guess - truth.values)[:, moving].mean() if given else np.nan)
         drifts.append(np.abs(guess - before)[:, shown].mean())
         likeness.append(correlations(guess, truth.values.astype(np.float64))[moving].mean())
     coverage = sum(int(own.found.sum()) for own in curves) / sum(len(own) for own in curves)
     return Outcome(
-        float(np.mean(errors)), float(np.mean(likeness)), float(coverage), float(np.mean(drifts))
+        # Where some windows are without any output the others' mean would be of other faces.
+        float(np.mean(errors)),
+        float(np.mean(likeness)),
+        float(coverage),
+        float(np.mean(drifts)),
     )
 
 

@@ -71,9 +71,9 @@ def track_ours(
     for video in videos:
         (out / video.stem / "livelink.csv").unlink(missing_ok=True)
     said = run_quietly([*freeavatar_command(), "animate", *map(str, videos), *fixed, *flags], 1)
-    for line in said.splitlines():
-        if line.startswith("freeavatar: ") and not line.startswith("freeavatar: No face in"):
-            raise TrackerFailed(line)
+    missing = [video for video in videos if not (out / video.stem / "livelink.csv").is_file()]
+    if len(missing) != said.count("freeavatar: No face in"):
+        raise TrackerFailed("\n".join(said.strip().splitlines()[-4:]))
     return [_read_ours(out / video.stem / "livelink.csv", video) for video in videos]
 
 

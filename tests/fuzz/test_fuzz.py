@@ -77,7 +77,7 @@ def test_damaged_media_end_with_a_message_or_a_result(num, media, worker, tmp_pa
     for seed in range(num):
         source = media[seed % len(media)]
         # Most as whole pictures, which costs little; some are searched for faces.
-        crop = "face" if seed % 7 == 0 else "whole"
+        crop = "face" if seed % 23 == 0 else "whole"
         arguments = ["--crop", crop, "--formats", "livelink", "report"]
         fault, code = _opened(worker, tmp_path, source, seed, "animate", arguments)
         num_read += code == 0
