@@ -83,6 +83,8 @@ class Video:
                 found = "sound but no pictures" if container.streams.audio else "no pictures"
                 raise MediaError(f"{self.path} has {found}. Give a video that shows a face.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise _unreadable(self.path, "its pictures are coded in an unknown way")
             self.has_sound = bool(container.streams.audio)
             rate = stream.average_rate or stream.guessed_rate
             if rate and 0.1 <= float(rate) <= 1000.0:
@@ -240,7 +242,10 @@ def _upright_rgb(
 
 def _read_picture(path: Path, max_side_px: int) -> UInt8[np.ndarray, "height width 3"]:
     """OpenCV turns pictures as their EXIF asks."""
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, MemoryError):  # a header that promises more than OpenCV or the machine has
+        picture = None
     if picture is None:
         raise MediaError(f"{path} is a damaged or unusual picture. Save it again as JPEG or PNG.")
     height, width = picture.shape[:2]
