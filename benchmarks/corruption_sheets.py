@@ -71,9 +71,11 @@ def main(options: Options) -> None:
         curves = _curves(damaged, avatar, options.work / damaged.stem, models)
         drawn = _draw(avatar, prepared, curves, frames, options.cell_px)
         seen = [pictures[frame] for frame in frames]
+        moved = name in ("small", "outside", "roll")
+        middles = () if moved else [float(shown[frame].face.center_px[0]) for frame in frames]
         sheet = np.vstack(
             [
-                _row(seen, f"{name}, {options.strength}", options.cell_px),
+                _row(seen, f"{name}, {options.strength}", options.cell_px, middles),
                 _row(calm_row, "clean footage", options.cell_px),
                 _row(drawn, "this footage", options.cell_px),
             ]
@@ -132,14 +134,17 @@ def _draw(
     ]
 
 
-def _row(pictures: Sequence[np.ndarray], label: str, cell_px: int) -> np.ndarray:
-    """Pictures cut to squares about their middle, the row's label above them."""
+def _row(
+    pictures: Sequence[np.ndarray], label: str, cell_px: int, middles: Sequence[float] = ()
+) -> np.ndarray:
+    """Pictures cut to squares about these columns, or their middle; the row's label above them."""
     row = np.empty((cell_px + CAPTION_PX, cell_px * len(pictures), 3), np.uint8)
     row[:] = BACKGROUND
     for i, picture in enumerate(pictures):
         height, width = picture.shape[:2]
         side = min(height, width)
-        top, left = (height - side) // 2, (width - side) // 2
+        middle = middles[i] if middles else width / 2
+        top, left = (height - side) // 2, int(np.clip(middle - side / 2, 0, width - side))
         square = picture[top : top + side, left : left + side]
         small = cv2.resize(square, (cell_px, cell_px), interpolation=cv2.INTER_AREA)
         row[CAPTION_PX:, i * cell_px : (i + 1) * cell_px] = small
