@@ -32,6 +32,12 @@ class Options:
     data: Path = Path("../shared/data")
     minutes: float = 6.0
     """Of the animator's training."""
+    renderer_steps: int = 2500
+    num_renders: int = 20_000
+    """Crops of people that are encoded."""
+    num_faces: int = 5_000
+    num_own: int = 1_000
+    """Pictures of each avatar that are encoded."""
     seed: int = 0
 
 
@@ -41,11 +47,14 @@ def main(options: Options) -> None:
     animator = [
         str(HERE / "train_animator.py"), *shared,
         "--expression", str(options.expression), "--out", str(options.out),
+        "--num-renders", str(options.num_renders), "--num-faces", str(options.num_faces),
+        "--num-own", str(options.num_own),
     ]  # fmt: skip
     renderer = None
     if not (options.renderer / "final.safetensors").is_file():
         command = [sys.executable, str(HERE / "train_renderer.py"), *shared]
         command += ["--encoder", str(options.expression / "expression.onnx")]
+        command += ["--steps", str(options.renderer_steps)]
         renderer = subprocess.Popen([*command, "--out", str(options.renderer)], env=environment)
     try:
         encode = [sys.executable, *animator, "--only-encode"]
