@@ -1,6 +1,6 @@
 """Copy finished networks into the package and record their checksums in weights/manifest.json.
 
-    python recipes/ship_weights.py --revision 2026-11-22
+    python recipes/ship_weights.py --revision 2026-11-25
 
 Run only when docs/experiments.md shows that the new version measures better.
 """
@@ -21,6 +21,7 @@ from freeavatar.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from freeavatar.expression.encoder import KIND as EXPRESSION
 from freeavatar.inference import WEIGHTS_FOLDER
 from freeavatar.renderer.model import KIND as RENDERER
+from freeavatar.renderer.model import LOOKS
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ def main(options: Options) -> None:
 
 def copy_in_half(source: Path, target: Path, kind: str) -> None:
     """Weights with gradients in mind, for `freeavatar train avatar`; heads that only their own
-    training needs stay behind."""
+    training needs stay behind, and what the renderer's own avatars look like."""
     loaded = load_checkpoint(source, kind)
-    names = [n for n in loaded.tensors if kind != EXPRESSION or n.startswith("network.")]
     tensors = {
         name: tensor.half() if tensor.dtype == torch.float32 else tensor
         for name, tensor in loaded.tensors.items()
-        if name in names
+        if (kind != EXPRESSION or name.startswith("network."))
+        and (kind != RENDERER or not name.startswith(LOOKS))
     }
     save_checkpoint(target, Checkpoint(kind, loaded.config, {}, tensors))
 

@@ -26,6 +26,10 @@ BLOCK = PICTURE_SIZE // EFFECT_SIZE
 """Pixels of a picture's side that become one cell of the finest grid."""
 
 
+LOOKS = ("rests", "effects.")
+"""Tensors that say what each known avatar looks like; the rest is shared, or small."""
+
+
 @dataclass(frozen=True)
 class RendererConfig:
     """Size of the network."""

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from freeavatar.checkpoints import load_checkpoint
+from freeavatar.errors import WeightsError
 from freeavatar.images import batch_from_pictures
 from freeavatar.renderer.data import AvatarSet, linear_effects, range_shares
 from freeavatar.renderer.losses import picture_loss, region_weights
-from freeavatar.renderer.model import KIND, NeuralRenderer, RendererConfig
+from freeavatar.renderer.model import KIND, LOOKS, NeuralRenderer, RendererConfig
 from freeavatar.rig import RigSpec
 from freeavatar.training.loop import LoopConfig, Losses, Run
 
@@ -117,7 +118,10 @@ def load_renderer(checkpoint: Path) -> tuple[NeuralRenderer, tuple[KnownAvatar, 
         for entry in loaded.config["avatars"]
     )
     model = NeuralRenderer(renderer_config(loaded.config), [len(k.rig) for k in known])
-    model.load_state_dict(loaded.tensors)
+    # The file that ships leaves out what its avatars look like: enough to fit another one.
+    missing = model.load_state_dict(loaded.tensors, strict=False).missing_keys
+    if not all(name.startswith(LOOKS) for name in missing):
+        raise WeightsError(f"{checkpoint} is no whole neural renderer; it lacks {missing[0]}.")
     return model.eval().requires_grad_(False), known
 
 
