@@ -114,7 +114,7 @@ def test_avatars_drawn_together_look_as_they_do_alone() -> None:
     groups = [(torch.rand(2, 7), 1), (torch.rand(3, 3), 0)]
     together = model.draw(groups)
     alone = torch.cat([model(shares, avatar) for shares, avatar in groups])
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
 def test_it_memorises_what_is_not_linear_and_reads_back(tmp_path: Path, toy_set: AvatarSet) -> None:

@@ -18,8 +18,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from freeavatar.animator.data import encode_crops
 from freeavatar.animator.runtime import Animator
 from freeavatar.avatars.avatar import Avatar, pose
-from freeavatar.avatars.scene import render
 from freeavatar.avatars.gltf import load_avatar
+from freeavatar.avatars.scene import render
 from freeavatar.datasets.actors import Actor, make_actor
 from freeavatar.datasets.casting import HELD_OUT_PEOPLE
 from freeavatar.datasets.motion_sources import HELD_OUT_TAKES, read_take
