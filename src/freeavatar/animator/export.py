@@ -12,7 +12,7 @@ from freeavatar.animator.identity import Cast
 from freeavatar.animator.model import Animator, AnimatorConfig
 from freeavatar.animator.train import KIND
 from freeavatar.checkpoints import load_checkpoint
-from freeavatar.training.onnx_files import strip_traces
+from freeavatar.training.onnx_files import store_in_half_precision, strip_traces
 
 
 def load_animator(checkpoint: Path) -> tuple[Animator, Cast]:
@@ -48,6 +48,7 @@ def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
     assert program is not None
     program.save(str(network), external_data=False)
     strip_traces(network)
+    store_in_half_precision(network)
     write_table(table, model, cast)
     return network, table
 

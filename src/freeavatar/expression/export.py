@@ -1,4 +1,4 @@
-"""Training checkpoint -> ONNX: float (stored in half precision) and int8, with parity measured."""
+"""Training checkpoint -> ONNX: float and int8, stored in half precision, with parity measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import torch
 from jaxtyping import UInt8
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -17,7 +16,7 @@ from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionNetwork
 from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder
 from freeavatar.expression.vit import ViTConfig
 from freeavatar.images import batch_from_pictures
-from freeavatar.training.onnx_files import strip_traces
+from freeavatar.training.onnx_files import store_in_half_precision, strip_traces
 
 
 @dataclass(frozen=True)
@@ -69,30 +68,9 @@ def export_network(network: ExpressionNetwork, folder: Path) -> tuple[Path, Path
     quantize_dynamic(
         str(full), str(int8), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"]
     )
-    store_in_half_precision(full)
+    for path in (full, int8):
+        store_in_half_precision(path)
     return full, int8
-
-
-def store_in_half_precision(path: Path) -> None:
-    """Halve the file: big float32 tensors are kept as float16 and cast back when loaded.
-
-    Arithmetic stays in float32; ONNX Runtime folds the casts once per session.
-    """
-    model = onnx.load(str(path))
-    casts = []
-    for tensor in list(model.graph.initializer):
-        values = onnx.numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < 1024:
-            continue
-        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}_half")
-        model.graph.initializer.remove(tensor)
-        model.graph.initializer.append(half)
-        cast = onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT)
-        casts.append(cast)
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    onnx.save(model, str(path))
 
 
 @torch.no_grad()

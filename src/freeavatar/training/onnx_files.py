@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 
@@ -21,4 +22,26 @@ def strip_traces(path: Path) -> None:
             del value.metadata_props[:]
     for value in [*model.graph.input, *model.graph.output, *model.graph.initializer]:
         del value.metadata_props[:]
+    onnx.save(model, str(path))
+
+
+def store_in_half_precision(path: Path) -> None:
+    """Halve the file: big float32 tensors are kept as float16 and cast back when loaded.
+
+    Arithmetic stays in float32; ONNX Runtime folds the casts once per session.
+    """
+    model = onnx.load(str(path))
+    casts = []
+    for tensor in list(model.graph.initializer):
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < 1024:
+            continue
+        half = onnx.numpy_helper.from_array(values.astype(np.float16), f"{tensor.name}_half")
+        model.graph.initializer.remove(tensor)
+        model.graph.initializer.append(half)
+        cast = onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT)
+        casts.append(cast)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
     onnx.save(model, str(path))
