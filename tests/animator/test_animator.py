@@ -81,7 +81,8 @@ def test_onnx_answers_like_pytorch_and_each_avatar_has_its_own_controls(
         expected = rig.minimum + shares * (rig.maximum - rig.minimum)
         actual = runtime._run(table.features, runtime._members[member.avatar])
         assert actual.shape == (8, len(rig))
-        np.testing.assert_allclose(actual, expected, atol=1e-5)
+        # The file holds its weights in half precision.
+        np.testing.assert_allclose(actual, expected, atol=5e-4)
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "film", "hyper"])
