@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tyro
 
-PARTS = ("quality", "robustness", "steadiness", "speed")
+PARTS = ("quality", "robustness", "steadiness", "stylised", "speed")
 
 
 @dataclass(frozen=True)
