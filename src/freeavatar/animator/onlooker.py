@@ -66,7 +66,7 @@ class Onlooker:
         )
 
     def look(
-        self, groups: Sequence[tuple[Float[Tensor, "_ control"], Likeness]]
+        self, groups: Sequence[tuple[Float[Tensor, "_ _"], Likeness]]
     ) -> tuple[Float[Tensor, "sample 3 size size"], Float[Tensor, "sample embedding"]]:
         """Pictures of all groups' controls (as shares of their ranges) and their embeddings."""
         ordered = [(shares[:, list(likeness.columns)], likeness.row) for shares, likeness in groups]

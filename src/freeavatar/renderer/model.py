@@ -136,7 +136,7 @@ class NeuralRenderer(nn.Module):
         return self.draw([(shares, avatar)])
 
     def draw(
-        self, groups: Sequence[tuple[Float[Tensor, "_ control"], int]]
+        self, groups: Sequence[tuple[Float[Tensor, "_ _"], int]]
     ) -> Float[Tensor, "sample 3 size size"]:
         """Several avatars in one pass of the trunk, one group of samples after the other."""
         moved = [(shares - self.neutrals[avatar], avatar) for shares, avatar in groups]
