@@ -26,6 +26,7 @@ from tables import number, table
 from trackers import ONE_THREAD, Mediapipe, TrackerFailed, one_line_errors, peer_model
 
 OURS_SCRIPT = Path(__file__).with_name("ours_timed.py")
+CROP_SCRIPT = Path(__file__).with_name("one_crop.py")
 LONG_S = (60.0, 600.0)
 
 
@@ -103,13 +104,40 @@ def compare_speed(options: Options) -> Timings:
         for _ in range(case.repetitions):
             for name, command in commands.items():
                 timings[case.name][name].append(timed(command, case.cores))
-    (options.out / "speed.md").write_text(speed_markdown(timings))
-    record = {
+    crop_ms = one_crop()
+    (options.out / "speed.md").write_text(speed_markdown(timings) + crop_markdown(crop_ms))
+    record: dict[str, object] = {
         case: {name: [asdict(timing) for timing in each] for name, each in own.items()}
         for case, own in timings.items()
     }
+    record["one crop, ms"] = crop_ms
     (options.out / "speed.json").write_text(json.dumps(record, indent=1))
     return timings
+
+
+def one_crop() -> dict[str, float]:
+    """Milliseconds of one crop, by network."""
+    command = [sys.executable, str(CROP_SCRIPT)]
+    said = subprocess.run(
+        command,
+        env={**os.environ, **ONE_THREAD},
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: _stay_on(1),
+    )
+    return dict(json.loads(said.stdout))
+
+
+def crop_markdown(crop_ms: Mapping[str, float]) -> str:
+    """One line for each way to encode a crop."""
+    mesh = crop_ms["mesh"]
+    lines = [
+        f"- one crop, one thread: {name} {took:.1f} ms, {took / mesh:.2f} of the mesh network's"
+        for name, took in crop_ms.items()
+        if name != "mesh"
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def speed_markdown(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> str:

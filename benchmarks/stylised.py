@@ -24,7 +24,7 @@ from freeavatar.avatars.avatar import Avatar, pose
 from freeavatar.avatars.gltf import load_avatar
 from freeavatar.avatars.scene import portrait_camera, prepare, render
 from freeavatar.capture.video_writer import VideoWriter
-from freeavatar.datasets.actors import shown_controls
+from freeavatar.datasets.actors import make_actor
 from freeavatar.rig import ARKIT
 from scores import Judged, group_mean, judge
 from tables import number, table
@@ -80,7 +80,7 @@ def compare_stylised(options: Options) -> dict[str, dict[str, Likeness]]:
             files, options.clips / "mediapipe"
         ),
     }
-    shown = {name: shown_controls(avatar) for name, avatar in cast.items()}
+    shown = {name: make_actor(avatar).shows for name, avatar in cast.items()}
     result: dict[str, dict[str, Likeness]] = {}
     for style in STYLES:
         result[style] = {}

@@ -2,10 +2,14 @@
 
     python recipes/ablate_expression.py --steps 300
     python recipes/ablate_expression.py --steps 300 --only whole no_asymmetry
+    python recipes/ablate_expression.py --only read_out read_out_no_asymmetry
+
+Variants whose names begin with read_out leave the trunk of --checkpoint as it is and teach a new
+read-out on its tokens, with far more crops in the same time; the others train everything.
 
 Data      data/renders/actors and judges, data/faces/fairface; --triplets for people's votes
 Hardware  one CPU core, 2 to 12 minutes a variant with 300 steps; --device cuda on a GPU
-Writes    runs/ablation/<variant>/ and table.md; finished variants are not trained again
+Writes    OUT/<variant>/ and table.md; finished variants are not trained again
 """
 
 from __future__ import annotations
@@ -27,11 +31,13 @@ from freeavatar.devices import pick_device
 from freeavatar.evaluation.peers import Pictures, aligned, from_stored
 from freeavatar.evaluation.truth import canonical_head, control_distances
 from freeavatar.expression import evaluate as measures
+from freeavatar.expression.data import strengths
 from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork
 from freeavatar.expression.export import load_network
 from freeavatar.expression.finetune import FinetuneConfig, finetune
 from freeavatar.expression.mae import MAEConfig
 from freeavatar.expression.pretrain import PretrainConfig, pretrain
+from freeavatar.expression.refine import RefineConfig, refine
 from freeavatar.expression.vit import ViTConfig, vit_laptop, vit_mesh, vit_small, vit_tiny
 from freeavatar.images import batch_from_pictures
 from freeavatar.rig import ARKIT
@@ -49,6 +55,10 @@ class Variant:
     off: tuple[str, ...] = ()
     """Weights of FinetuneConfig that become 0."""
     pool: Literal["grid", "mean"] = "grid"
+    taught: bool = False
+    """By the model of `Options.checkpoint`."""
+    read_out: bool = False
+    """Of the trunk of `Options.checkpoint`, on tokens."""
 
 
 CONTROLS = ("controls", "asymmetry", "teacher", "head", "emotion")
@@ -58,6 +68,7 @@ VARIANTS: dict[str, Variant] = {
     "whole_mae": Variant(mae=True),
     "conv_stem": Variant(vit_laptop()),
     "conv_stem_mae": Variant(vit_laptop(), mae=True),
+    "conv_stem_taught": Variant(vit_laptop(), taught=True),
     "vit_tiny": Variant(vit_tiny()),
     "vit_tiny_mae": Variant(vit_tiny(), mae=True),
     "vit_small": Variant(vit_small()),
@@ -69,6 +80,15 @@ VARIANTS: dict[str, Variant] = {
     "no_emotion_teacher": Variant(off=("emotion", "mixed_triplets", "face_triplets")),
     "no_score_teacher": Variant(off=("teacher",)),
     "no_twins": Variant(off=("twins",)),
+    "read_out": Variant(read_out=True),
+    "read_out_renders_only": Variant(off=("faces_per_batch",), read_out=True),
+    "read_out_no_asymmetry": Variant(off=("asymmetry",), read_out=True),
+    "read_out_triplets_only": Variant(off=CONTROLS, read_out=True),
+    "read_out_controls_only": Variant(off=TRIPLETS, read_out=True),
+    "read_out_no_emotion_teacher": Variant(
+        off=("emotion", "mixed_triplets", "face_triplets"), read_out=True
+    ),
+    "read_out_no_score_teacher": Variant(off=("teacher",), read_out=True),
 }
 
 
@@ -87,6 +107,12 @@ class Options:
     mae_steps: int = 150
     renders_per_batch: int = 32
     faces_per_batch: int = 14
+    checkpoint: Path = Path("runs/expression/final.safetensors")
+    tokens: Path = Path("runs/expression-refined")
+    """Where recipes/refine_expression.py left the tokens of that checkpoint."""
+    num_renders: int = 32_000
+    num_faces: int = 12_000
+    read_out_steps: int = 1000
     num_judges: int = 1500
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
@@ -113,6 +139,8 @@ def main(options: Options) -> None:
 
 def train(variant: Variant, folder: Path, options: Options) -> Path:
     """MAE first where the variant says so; then the expression space."""
+    if variant.read_out:
+        return train_read_out(variant, folder, options)
     pretrained = None
     if variant.mae:
         defaults = PretrainConfig()
@@ -140,7 +168,35 @@ def train(variant: Variant, folder: Path, options: Options) -> Path:
     )
     config = dataclasses.replace(config, loop=loop, **dict.fromkeys(variant.off, 0))
     faces = [options.faces] if config.faces_per_batch else []
-    return finetune([options.renders], faces, pretrained, folder, config)
+    teacher = options.checkpoint if variant.taught else None
+    return finetune([options.renders], faces, pretrained, folder, config, teacher=teacher)
+
+
+def train_read_out(variant: Variant, folder: Path, options: Options) -> Path:
+    """A new read-out of a trunk that stays as it is."""
+    defaults = RefineConfig()
+    losses = FinetuneConfig(triplets=1.0, face_triplets=0.6, mixed_triplets=0.3)
+    off = [name for name in variant.off if name != "faces_per_batch"]
+    faces = [] if "faces_per_batch" in variant.off else [options.faces]
+    loop = dataclasses.replace(
+        defaults.loop, num_steps=options.read_out_steps, device=options.device, seed=options.seed
+    )
+    config = dataclasses.replace(
+        defaults,
+        num_renders=options.num_renders,
+        num_faces=options.num_faces,
+        losses=dataclasses.replace(losses, **dict.fromkeys(off, 0)),
+        loop=loop,
+    )
+    return refine(
+        options.checkpoint,
+        [options.renders],
+        faces,
+        folder,
+        config,
+        fresh=True,
+        tokens=options.tokens,
+    )
 
 
 class Exam:
@@ -156,6 +212,7 @@ class Exam:
         self.known = np.where(
             np.asarray(shards.index["shows"], bool)[self.people], controls, np.nan
         )
+        controls = controls * strengths(shards, rows)
         rng = np.random.default_rng(options.seed)
         head = canonical_head()
         skin = head.distances(controls)
@@ -181,7 +238,9 @@ class Exam:
         leak = measures.identity_leakage(embeddings, self.people, self.same | self.same.T, rng)
         scores = {
             "triplets": measures.triplet_accuracy(embeddings, self.triplets),
-            "mirrored": measures.mirror_accuracy(embeddings, flipped, self.mirror),
+            "mirrored": measures.mirror_accuracy(
+                embeddings, flipped[self.mirror.asked], self.mirror
+            ),
             "ARKit probe": measures.control_probe(features, self.known, self.people)["all"],
             "person probe": leak.person_probe,
         }

@@ -36,6 +36,8 @@ class Options:
     faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
     mae: Path = Path("none")
     """final.safetensors of recipes/pretrain_faces.py."""
+    begin_with: Path | None = None
+    """final.safetensors of an earlier run of this recipe, to begin with all of its weights."""
     out: Path = Path("runs/expression")
     size: Literal["mesh", "laptop", "tiny", "small"] = "mesh"
     pool: Literal["grid", "mean"] = "grid"
@@ -52,6 +54,8 @@ class Options:
     teacher: float = 0.5
     emotion: float = 0.2
     learning_rate: float = 1e-3
+    compiled: bool = False
+    """Fuse layers; needs a C++ compiler."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 
@@ -69,6 +73,7 @@ def main(options: Options) -> None:
         controls=options.controls,
         teacher=options.teacher,
         emotion=options.emotion,
+        compiled=options.compiled,
     )
     loop = dataclasses.replace(
         config.loop,
@@ -81,7 +86,13 @@ def main(options: Options) -> None:
     config = dataclasses.replace(config, loop=loop)
     mae = None if str(options.mae) == "none" else options.mae
     checkpoint = finetune(
-        options.renders, options.faces, mae, options.out, config, lambda x: print(x, flush=True)
+        options.renders,
+        options.faces,
+        mae,
+        options.out,
+        config,
+        lambda x: print(x, flush=True),
+        start=options.begin_with,
     )
     if not checkpoint.is_file():  # another process of this run writes it
         return

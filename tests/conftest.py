@@ -149,7 +149,7 @@ def stand_in_networks(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
         def encode(self, crops: np.ndarray) -> Expressions:
-            coarse = crops.reshape(len(crops), 4, 28, 4, 28, 3).mean(axis=(2, 4, 5))
+            coarse = crops.reshape(len(crops), 4, 56, 4, 56, 3).mean(axis=(2, 4, 5))
             features = (coarse.reshape(len(crops), 16) / 255 + 0.01).astype(np.float32)
             return Expressions(features / np.linalg.norm(features, axis=1)[:, None], features)
 

@@ -28,19 +28,22 @@ def pick_device(name: DeviceName = "auto") -> torch.device:
 
 
 def autocast(device: torch.device, precision: Precision) -> contextlib.AbstractContextManager[None]:
-    """bfloat16 where matrix units multiply it (CUDA, CPUs with AMX) unless told otherwise.
+    """bfloat16 where the processor multiplies it (CUDA, AMX, AVX-512 BF16) unless told otherwise.
 
     Other CPUs train in float32: emulated bfloat16 is several times slower there.
     """
     if precision == "auto":
-        precision = "bfloat16" if device.type == "cuda" or _cpu_has_amx(device) else "float32"
+        precision = "bfloat16" if _multiplies_bfloat16(device) else "float32"
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _cpu_has_amx(device: torch.device) -> bool:
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type != "cpu":
+        return device.type == "cuda"
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
 
 
 def seed_everything(seed: int) -> None:

@@ -98,7 +98,7 @@ def _embed_some_crops(
 
 def _crops_of(
     path: Path, on_failure: OnFailure
-) -> Iterator[tuple[Path, float, UInt8[np.ndarray, "112 112 3"] | None]]:
+) -> Iterator[tuple[Path, float, UInt8[np.ndarray, "224 224 3"] | None]]:
     """(path, time, crop): one for a picture, one per frame for a video of crops."""
     try:
         for frame in open_video(path):
@@ -108,7 +108,7 @@ def _crops_of(
         yield path, 0.0, None
 
 
-def square_crop(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "112 112 3"]:
+def square_crop(picture: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "224 224 3"]:
     """The middle square of a face crop at the size that the encoder sees."""
     height, width = picture.shape[:2]
     side = min(height, width)

@@ -16,7 +16,7 @@ from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder, Expressi
 from freeavatar.timing import Clock
 
 BATCH = 32
-"""Crops encoded together: more gains nothing on a CPU and costs memory."""
+"""Crops handed to the encoder together."""
 
 OnProgress = Callable[[str, int, int | None], None]
 """Called with (what is done, frames done, frames in all or None when unknown)."""

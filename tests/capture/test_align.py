@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freeavatar.capture.align import CropFrame, crop, frame_from_pose, shard_crop
+from freeavatar.capture.align import CROP_SIZE, CropFrame, crop, frame_from_pose, shard_crop
 from freeavatar.capture.headpose import HeadPose, rotation_from_head
 
 
-def smooth_picture(height: int = 400, width: int = 500) -> np.ndarray:
+def smooth_picture(height: int = 800, width: int = 1000) -> np.ndarray:
     y, x = np.mgrid[:height, :width] + 0.5
     return np.stack([wave(x, y, k) for k in range(3)], axis=-1).round().astype(np.uint8)
 
@@ -31,13 +31,13 @@ def test_points_come_back_from_the_crop(x, y, side, roll):
     np.testing.assert_allclose(back[:, :2] @ in_crop + back[:, 2], point, atol=1e-6 * (side + 600))
 
 
-@pytest.mark.parametrize("side", [60.0, 112.0, 171.3, 240.0])
+@pytest.mark.parametrize("side", [60.0, 224.0, 342.6, 480.0])
 @pytest.mark.parametrize("roll", [0.0, 0.4, -2.9])
 def test_every_crop_pixel_shows_the_picture_where_the_frame_says(side, roll):
-    frame = CropFrame(np.array([251.3, 203.7]), side, roll)
+    frame = CropFrame(np.array([502.6, 407.4]), side, roll)
     shown = crop(smooth_picture(), frame)
     to_picture = frame.picture_from_crop()
-    row, column = np.mgrid[:112, :112] + 0.5
+    row, column = np.mgrid[:CROP_SIZE, :CROP_SIZE] + 0.5
     x, y = (
         np.tensordot(to_picture[:, :2], np.stack([column, row]), 1) + to_picture[:, 2, None, None]
     )
@@ -53,8 +53,8 @@ def test_a_face_that_leans_to_picture_left_stands_upright_in_its_crop():
     above = (x - 150.0) * up[0] + (y - 150.0) * up[1] > 0
     picture = np.repeat(np.where(above, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     shown = crop(picture, CropFrame(np.array([150.0, 150.0]), 150.0, roll))
-    assert shown[:54].max() < 10
-    assert shown[58:].min() > 245
+    assert shown[:108].max() < 10
+    assert shown[116:].min() > 245
 
 
 @pytest.mark.parametrize("head_rad", [(0.0, 0.0, 0.0), (0.0, 0.0, 0.7), (0.6, 0.0, 0.0)])
@@ -66,9 +66,9 @@ def test_eyes_and_mouth_lie_where_the_promise_says(head_rad):
     to_crop = frame.crop_from_picture()
     eyes = pose.project(eyeball) @ to_crop[:, :2].T + to_crop[:, 2]
     assert frame.side_px == pytest.approx(3.2 * u)
-    height = 56.0 - 112.0 * 0.65 / 3.2
+    height = CROP_SIZE * (0.5 - 0.65 / 3.2)
     np.testing.assert_allclose(eyes[:, 1], height, atol=0.5)
-    assert eyes[:, 0].mean() == pytest.approx(56.0, abs=0.1)
+    assert eyes[:, 0].mean() == pytest.approx(CROP_SIZE / 2, abs=0.2)
     assert eyes[0, 0] > eyes[1, 0], "the character's left eye is at picture right"
 
 
@@ -76,7 +76,7 @@ def test_the_middle_of_a_shard_crop_is_what_the_product_sees():
     frame = CropFrame(np.array([250.0, 200.0]), 180.0, 0.3)
     picture = smooth_picture()
     wide = shard_crop(picture, frame)[16:128, 16:128].astype(int)
-    assert np.abs(wide - crop(picture, frame)).max() <= 2
+    assert np.abs(wide - crop(picture, frame, CROP_SIZE // 2)).max() <= 2
 
 
 def test_a_large_face_is_averaged_not_sampled():

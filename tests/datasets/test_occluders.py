@@ -79,11 +79,11 @@ def test_everything_covers_a_part_of_the_face_and_not_all_of_it(
 def test_points_turn_with_the_head() -> None:
     straight, turned = place(), place((0.5, 0.0, 0.0))
     middle = straight.one(0.0, -0.65, 0.0)
-    np.testing.assert_allclose(middle, [144.0, 144.0], atol=1.0)
+    np.testing.assert_allclose(middle, [96.0, 96.0], atol=1.0)
     # A turn to the character's left moves the nose to picture right.
     assert turned.one(0.0, -0.5, 0.8)[0] > straight.one(0.0, -0.5, 0.8)[0] + 5
     assert straight.one(0.5, 0.0, 0.0)[0] > straight.one(-0.5, 0.0, 0.0)[0]
-    assert straight.unit_px == pytest.approx(96 * 3 / (3.2 * 144 / 112), rel=0.05)
+    assert straight.unit_px == pytest.approx(96 * 2 / (3.2 * 9 / 7), rel=0.05)
     assert turned.shows(-1.0)
     assert not turned.shows(1.0)
 

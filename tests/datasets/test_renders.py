@@ -207,11 +207,11 @@ def test_the_camera_frames_the_crop_that_the_product_would_cut(head_rad: tuple):
     turn = rotation(*head_rad)
 
     def in_crop(point: np.ndarray) -> np.ndarray:
-        """Place in a 112-pixel crop, from its middle; a camera this far is nearly parallel."""
+        """Place in the encoder's crop, from its middle; a camera this far is nearly parallel."""
         moved = face.neck + turn @ (point - face.neck) - camera.target
         right = np.cross(camera.up, (0, 0, 1))
         share = np.array([moved @ right, -(moved @ camera.up)]) / (2 * np.tan(camera.fov_y_rad / 2))
-        return 144 * share / (60.0 * unit)
+        return 288 * share / (60.0 * unit)
 
     eyes = (face.left_eye + face.right_eye) / 2.0
     np.testing.assert_allclose(in_crop(eyes - (0, 0.65 * unit, 0)), 0, atol=1e-3)
@@ -219,4 +219,4 @@ def test_the_camera_frames_the_crop_that_the_product_would_cut(head_rad: tuple):
     middle = in_crop(eyes)
     assert abs(middle[0]) < 1e-3
     tilt = np.hypot(turn[0, 1], turn[1, 1])
-    np.testing.assert_allclose(middle[1], -0.65 / 3.2 * 112 * tilt, atol=0.05)
+    np.testing.assert_allclose(middle[1], -0.65 / 3.2 * 224 * tilt, atol=0.05)

@@ -33,7 +33,7 @@ NUM = 40
 
 
 def shown(controls: np.ndarray, shows: np.ndarray | None = None) -> Shown:
-    pictures = np.zeros((len(controls), 112, 112, 3), np.uint8)
+    pictures = np.zeros((len(controls), 224, 224, 3), np.uint8)
     everything = np.ones(controls.shape, bool)
     return Shown(
         Pictures(pictures, pictures),

@@ -12,22 +12,25 @@ from freeavatar.cli import main as front
 from freeavatar.errors import DataError
 from freeavatar.evaluation import corruptions, expression
 from freeavatar.evaluation.cache import EncodingCache
-from freeavatar.evaluation.expression import Judges, examine
+from freeavatar.evaluation.expression import Judges, _read_renders, examine
 from freeavatar.evaluation.peers import Encoded, Pictures, RawPixels, from_stored
 from freeavatar.evaluation.report import Section, to_json, to_markdown
 from freeavatar.evaluation.sheets import neighbour_sheet, spread_out
 from freeavatar.evaluation.truth import canonical_head, control_distances
 from freeavatar.rig import ARKIT
+from freeavatar.training.shards import open_shards
 
 EMOTIONS = 7
 
 
-def painted(controls: np.ndarray) -> np.ndarray:
-    """Pictures whose rows of blocks spell the 52 controls."""
-    pictures = np.zeros((len(controls), 144, 144, 3), np.uint8)
-    for i, column in enumerate((controls * 255).round().astype(np.uint8).T):
-        top, left = 20 + 26 * (i // 13), 20 + 8 * (i % 13)
-        pictures[:, top : top + 26, left : left + 8] = column[:, None, None, None]
+def painted(controls: np.ndarray, size: int = 144) -> np.ndarray:
+    """Pictures whose rows of blocks spell the 52 controls, 0 to 1.5."""
+    pictures = np.zeros((len(controls), size, size, 3), np.uint8)
+    pixel = size // 144
+    for i, column in enumerate((controls * 170).round().astype(np.uint8).T):
+        top, left = pixel * (20 + 26 * (i // 13)), pixel * (20 + 8 * (i % 13))
+        block = pictures[:, top : top + 26 * pixel, left : left + 8 * pixel]
+        block[:] = column[:, None, None, None]
     return pictures
 
 
@@ -45,7 +48,7 @@ class Oracle:
     def encode(self, pictures: Pictures) -> Encoded:
         Oracle.num_asked += len(pictures)
         values = [
-            pictures.crops[:, 4 + 26 * (i // 13) + 12, 4 + 8 * (i % 13) + 4, 0] / 255.0
+            pictures.crops[:, 8 + 52 * (i // 13) + 24, 8 + 16 * (i % 13) + 8, 0] / 170.0
             for i in range(52)
         ]
         controls = np.stack(values, axis=1)
@@ -59,22 +62,26 @@ def draw_controls(num: int) -> np.ndarray:
 
 
 def write_set(folder: Path, controls: np.ndarray, faces: bool) -> Path:
+    """Four people, whose faces move more or less than the canonical one: that is what is seen."""
     part = folder / "part-000"
     part.mkdir(parents=True)
     rng = np.random.default_rng(1)
     num = len(controls)
-    np.save(part / "crops.npy", painted(controls))
     head = rng.normal(0, 0.3, (num, 3))
     if faces:
         emotion = rng.dirichlet(np.full(EMOTIONS, 0.4), num)
         split = np.where(np.arange(num) < 10, "train", "val")
+        np.save(part / "crops.npy", painted(controls))
         np.savez(part / "truth.npz", teacher=controls, emotion=emotion, head_rad=head,
                  split=split, quality=np.ones(num))  # fmt: skip
         (folder / "index.json").write_text("{}")
     else:
         people = np.arange(num) % 4
+        strength = rng.uniform(0.6, 1.4, (4, 52))
+        np.save(part / "crops.npy", painted(controls * strength[people], size=288))
         np.savez(part / "truth.npz", arkit=controls, actor=people, head_rad=head)
-        (folder / "index.json").write_text(json.dumps({"shows": [[True] * 52] * 4}))
+        index = {"shows": [[True] * 52] * 4, "strength": strength.tolist()}
+        (folder / "index.json").write_text(json.dumps(index))
     return folder
 
 
@@ -111,6 +118,27 @@ def test_who_sees_the_truth_is_right(sets: dict[str, Path], tmp_path: Path) -> N
     assert set(corruptions.IN_PLACE) <= set(drift)
     assert drift["blur"]["freeavatar"] < drift["dark + noise"]["freeavatar"]
     assert outcome.neighbours is not None
+
+
+def test_faces_are_compared_by_what_they_do_and_probed_for_their_sliders(tmp_path: Path) -> None:
+    """The first half of a smile and the whole of one that goes half as far: the same face."""
+    part = tmp_path / "part-000"
+    part.mkdir()
+    smile, sneer = ARKIT.index("mouthSmileLeft"), ARKIT.index("noseSneerLeft")
+    arkit = np.zeros((3, 52))
+    arkit[:, smile] = (0.5, 1.0, 1.0)
+    strength, shows = np.ones((2, 52)), np.ones((2, 52), bool)
+    strength[1, smile], shows[1, sneer] = 0.5, False
+    np.save(part / "crops.npy", np.zeros((3, 144, 144, 3), np.uint8))
+    np.savez(part / "truth.npz", arkit=arkit, actor=[0, 1, 0], head_rad=np.zeros((3, 3)))
+    index = {"shows": shows.tolist(), "strength": strength.tolist()}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    renders = _read_renders(open_shards(tmp_path), 3)
+    np.testing.assert_allclose(renders.controls[:, smile], [0.5, 0.5, 1.0], atol=1e-6)
+    assert renders.distances[0, 1] < 1e-6
+    assert renders.distances[1, 2] > 0.1
+    np.testing.assert_allclose(renders.known[:, smile], [0.5, 1.0, 1.0], atol=1e-6)
+    np.testing.assert_array_equal(np.isnan(renders.known[:, sneer]), [False, True, False])
 
 
 def test_a_second_examination_asks_nothing_again(sets: dict[str, Path], tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from freeavatar.errors import DataError
 from freeavatar.expression.augment import AugmentConfig
-from freeavatar.expression.data import FacePool
+from freeavatar.expression.data import FacePool, strengths
 from freeavatar.rig import ARKIT
+from freeavatar.training.shards import open_shards
 
 
 @pytest.fixture
@@ -42,6 +43,38 @@ def test_twins_show_the_same_face_twice(pool: FacePool) -> None:
     shown = samples.controls[:, ARKIT.names.index("eyeBlinkLeft")]
     assert len(shown) == 12
     np.testing.assert_array_equal(shown[9:], shown[:3])
+
+
+def test_what_moves_is_the_truth_times_the_strength_of_the_face(tmp_path: Path) -> None:
+    part = tmp_path / "part-000"
+    part.mkdir()
+    jaw, smile = ARKIT.index("jawOpen"), ARKIT.index("mouthSmileLeft")
+    arkit = np.zeros((6, 52), np.float16)
+    arkit[:, [jaw, smile]] = np.arange(1, 7)[:, None] / 8
+    actor = np.array([0, 1, 1, 0, 1, 0], np.int16)
+    np.save(part / "crops.npy", np.zeros((6, 8, 8, 3), np.uint8))
+    np.savez(part / "truth.npz", arkit=arkit, head_rad=np.zeros((6, 3)), actor=actor)
+    strength = np.ones((2, 52))
+    strength[1, smile] = 0.5
+    shows = np.ones((2, 52), bool)
+    shows[1, 0] = False
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps({"shows": shows.tolist(), "strength": strength.tolist()}))
+    rows = np.array([1, 3, 4])
+    read = strengths(open_shards(tmp_path), rows)
+    np.testing.assert_array_equal(read, strength[actor[rows]])
+    samples = FacePool([tmp_path], AugmentConfig(size=32)).draw(64, np.random.default_rng(0))
+    ratio = samples.moved / np.where(samples.controls == 0, np.nan, samples.controls)
+    ratio = np.fmax(ratio, ratio[:, ARKIT.mirror_columns])  # mirrored or not
+    np.testing.assert_array_equal(ratio[:, jaw], 1.0)
+    assert set(ratio[:, smile]) == {0.5, 1.0}
+    # What an actor cannot show stays unknown, and only of that actor.
+    hidden = np.isnan(samples.controls).any(axis=1)
+    np.testing.assert_array_equal(hidden, ratio[:, smile] == 0.5)
+    np.testing.assert_array_equal(np.isnan(samples.moved), np.isnan(samples.controls))
+    # Sets from before strengths were measured.
+    index.write_text(json.dumps({"shows": shows.tolist()}))
+    np.testing.assert_array_equal(strengths(open_shards(tmp_path), rows), np.ones((3, 52)))
 
 
 def test_parts_with_other_columns_are_refused(pool: FacePool, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from freeavatar.expression.export import export_network, measure_parity
 from freeavatar.expression.finetune import felt_distances, load_trunk
 from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
 from freeavatar.expression.runtime import ExpressionEncoder
-from freeavatar.expression.vit import ViTConfig
+from freeavatar.expression.vit import VisionTransformer, ViTConfig
 from freeavatar.rig import ARKIT
 
 TINY = EncoderConfig(
@@ -28,7 +28,7 @@ TINY = EncoderConfig(
 @pytest.mark.parametrize("pool", ["mean", "grid"])
 def test_embeddings_have_unit_length(pool: Literal["mean", "grid"]) -> None:
     config = dataclasses.replace(TINY, pool=pool)
-    embeddings, features = ExpressionNetwork(config)(torch.rand(3, 3, 112, 112))
+    embeddings, features = ExpressionNetwork(config)(torch.rand(3, 3, 224, 224))
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(3))
     assert features.shape == (3, config.feature_size)
 
@@ -36,8 +36,29 @@ def test_embeddings_have_unit_length(pool: Literal["mean", "grid"]) -> None:
 def test_faces_do_not_start_as_one_direction() -> None:
     """A triplet loss on collapsed embeddings stays at its margin (docs/experiments.md)."""
     torch.manual_seed(0)
-    embeddings, _ = ExpressionNetwork(TINY)(torch.rand(16, 3, 112, 112))
+    embeddings, _ = ExpressionNetwork(TINY)(torch.rand(16, 3, 224, 224))
     assert float(torch.pdist(embeddings).mean().detach()) > 0.5
+
+
+def test_pictures_of_any_size_are_looked_at_whole() -> None:
+    torch.manual_seed(0)
+    trunk = VisionTransformer(ViTConfig(patch_size=28, width=32, depth=1, num_heads=2))
+
+    def tokens(size: int) -> torch.Tensor:
+        """Of one smooth picture, drawn at this size."""
+        across = torch.arange(size).add(0.5) / size
+        wave = torch.sin(5 * across)[:, None] * torch.cos(4 * across)[None]
+        return trunk.embed((0.5 + 0.5 * wave).expand(1, 3, size, size))
+
+    with torch.no_grad():
+        own, other = tokens(112), trunk.embed(torch.rand(1, 3, 112, 112))
+        for size in (64, 150, 224, 336):
+            assert (tokens(size) - own).norm() < 0.05 * (other - own).norm()
+        # Shrinking averages: a board of single pixels is grey, not what every third pixel shows.
+        board = (torch.arange(336)[:, None] + torch.arange(336)).remainder(2).float()
+        seen = trunk.embed(board.expand(1, 3, 336, 336))
+        grey = trunk.embed(torch.full((1, 3, 112, 112), 0.5))
+        assert (seen - grey).abs().max() < 0.5
 
 
 def test_a_solvable_triplet_set_reaches_100_percent() -> None:
@@ -100,7 +121,7 @@ def test_unknown_controls_do_not_count_as_different() -> None:
 
 
 def test_augmentation_is_repeatable_and_mirrors() -> None:
-    stored = np.random.default_rng(0).integers(0, 256, (144, 144, 3), dtype=np.uint8)
+    stored = np.random.default_rng(0).integers(0, 256, (288, 288, 3), dtype=np.uint8)
     config = AugmentConfig()
     once = augment(stored, config, np.random.default_rng(5))
     again = augment(stored, config, np.random.default_rng(5))
@@ -114,14 +135,14 @@ def test_augmentation_is_repeatable_and_mirrors() -> None:
     np.testing.assert_array_equal(
         augment(stored, still, np.random.default_rng(0), mirror=True), straight[:, ::-1]
     )
-    # Stored crops are wider by 144 / 112: the middle is kept pixel for pixel.
-    np.testing.assert_array_equal(straight, stored[16:128, 16:128])
+    # Stored crops are wider by 9 / 7: the middle is kept pixel for pixel.
+    np.testing.assert_array_equal(straight, stored[32:256, 32:256])
 
 
 def test_an_exported_network_answers_like_the_trained_one(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = ExpressionNetwork(TINY).eval()
-    crops = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), dtype=np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
     full, int8 = export_network(network, tmp_path)
     assert measure_parity(network, full, crops).worst_cosine > 0.9999
     assert measure_parity(network, int8, crops).worst_cosine > 0.95

@@ -21,7 +21,7 @@ needs_weights = pytest.mark.skipif(not SHIPPED.is_file(), reason="no shipped wei
 
 @needs_weights
 @pytest.mark.parametrize(
-    "shape", [(1, 64, 64, 3), (1, 112, 112, 1), (1, 112, 112, 4), (112, 112, 3), (1, 3, 112, 112)]
+    "shape", [(1, 112, 112, 3), (1, 224, 224, 1), (1, 224, 224, 4), (224, 224, 3), (1, 3, 224, 224)]
 )
 def test_crops_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     encoder = ExpressionEncoder.load()
@@ -31,7 +31,7 @@ def test_crops_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 @needs_weights
 def test_no_crops_give_no_rows() -> None:
-    seen = ExpressionEncoder.load().encode(np.zeros((0, 112, 112, 3), np.uint8))
+    seen = ExpressionEncoder.load().encode(np.zeros((0, 224, 224, 3), np.uint8))
     assert len(seen.embeddings) == len(seen.features) == 0
 
 

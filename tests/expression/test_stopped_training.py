@@ -12,7 +12,8 @@ import torch
 
 from freeavatar.checkpoints import load_checkpoint
 from freeavatar.errors import DataError, WeightsError
-from freeavatar.expression.encoder import KIND, EncoderConfig
+from freeavatar.expression.distill import distillation_loss
+from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionTrainer
 from freeavatar.expression.finetune import FinetuneConfig, finetune
 from freeavatar.expression.triplets import TripletSet
 from freeavatar.expression.vit import ViTConfig
@@ -93,6 +94,25 @@ def test_a_run_of_another_architecture_or_with_damaged_weights_is_refused(
         train(renders, tmp_path, CONFIG)
 
 
+def test_a_run_begins_with_the_weights_of_another(renders: Path, tmp_path: Path) -> None:
+    first = finetune([renders], [], None, tmp_path / "first", CONFIG)
+    still = dataclasses.replace(LOOP, num_steps=1, learning_rate=0.0)
+    config = dataclasses.replace(CONFIG, loop=still)
+    second = finetune([renders], [], None, tmp_path / "second", config, start=first)
+    fresh = finetune([renders], [], None, tmp_path / "fresh", config)
+    before, after, untaught = (
+        load_checkpoint(path, KIND).tensors for path in (first, second, fresh)
+    )
+    for name, _ in ExpressionTrainer(CONFIG.model).named_parameters():
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
+    assert not torch.equal(before["controls.weight"], untaught["controls.weight"])
+    wider = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, embedding_size=6))
+    with pytest.raises(WeightsError, match="of another network"):
+        finetune([renders], [], None, tmp_path / "third", wider, start=first)
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        finetune([renders], [], None, tmp_path / "third", CONFIG, start=tmp_path / "absent")
+
+
 def test_no_renders_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a data set"):
         train(tmp_path / "absent", tmp_path / "run", CONFIG)
@@ -124,3 +144,24 @@ def test_parameters_trained_before_learn_slowly(tmp_path: Path) -> None:
         for layer, old in zip(model, before, strict=True)
     ]
     assert moved[0] == pytest.approx(0.25 * moved[1], rel=1e-3)
+
+
+def test_a_teacher_joins_the_loss(renders: Path, tmp_path: Path) -> None:
+    train(renders, tmp_path / "teacher", CONFIG)
+    teacher = tmp_path / "teacher" / "final.safetensors"
+    lines: list[dict[str, float]] = []
+    short = dataclasses.replace(CONFIG, loop=dataclasses.replace(LOOP, num_steps=2, seed=7))
+    finetune([renders], [], None, tmp_path / "student", short, lines.append, teacher=teacher)
+    for line in lines:
+        known = short.triplets * line["triplets"] + short.controls * line["controls"]
+        known += short.asymmetry * line["asymmetry"] + short.head * line["head"]
+        assert line["distil"] > 0
+        assert line["loss"] == pytest.approx(known + short.distil * line["distil"], abs=1e-3)
+
+
+def test_who_says_what_the_teacher_says_loses_nothing(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    trainer = ExpressionTrainer(CONFIG.model).eval()
+    said, other = (trainer(torch.rand(3, 3, 112, 112)) for _ in range(2))
+    assert float(distillation_loss(said, said)) == 0.0
+    assert float(distillation_loss(other, said)) > 0.0

@@ -40,7 +40,7 @@ def test_batches_repeat_and_know_their_margins() -> None:
         draw_votes(votes, 5, AugmentConfig(), np.random.default_rng(3), device) for _ in range(2)
     )
     torch.testing.assert_close(one.pictures, two.pictures, rtol=0, atol=0)
-    assert one.pictures.shape[1:] == (3, 112, 112)
+    assert one.pictures.shape[1:] == (3, 224, 224)
     assert int(one.triplets.max()) < len(one.pictures)
     assert set(one.margins.tolist()) <= {np.float32(0.2).item(), np.float32(0.1).item()}
     assert np.float32(ONE_CLASS_MARGIN).item() == 0.10000000149011612

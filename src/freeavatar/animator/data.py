@@ -25,6 +25,9 @@ from freeavatar.rig import ARKIT
 
 CHUNK = 256
 """Crops encoded by one task of one process."""
+FOOTAGE = AugmentConfig(blur=0.22, dark=0.09, cover=0.15, noise=0.1)
+"""More damage than the encoder is trained with: there the same face comes again undamaged, here a
+crop is encoded once, and curves must hold in bad footage."""
 SURE_YAW_RAD = 0.6
 """The 52-score teacher is not believed at all beyond this turn of the head."""
 
@@ -90,7 +93,7 @@ class _PoolSource:
     seed: int
 
     def load(self) -> Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]]:
-        pool = FacePool(list(self.folders), AugmentConfig())
+        pool = FacePool(list(self.folders), FOOTAGE)
 
         def draw(start: int, num: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             samples = pool.draw(num, np.random.default_rng((self.seed, start)))
@@ -109,7 +112,7 @@ class _OwnSource:
 
     def load(self) -> Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]]:
         pictures = open_avatar_set(self.folder)
-        damage = stored_as_drawn(AugmentConfig())
+        damage = stored_as_drawn(FOOTAGE)
         rows = np.random.default_rng(self.seed).permutation(pictures.num_train)
         rows = np.resize(rows, self.num)
 

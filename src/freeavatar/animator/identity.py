@@ -11,6 +11,9 @@ from jaxtyping import Float, Int
 
 from freeavatar.rig import ARKIT, RigSpec
 
+ARKIT_MEMBER = "arkit"
+"""The member of a cast that is no avatar: the curves themselves."""
+
 
 @dataclass(frozen=True)
 class DrivenRig:
@@ -64,4 +67,4 @@ class Cast:
 
 def arkit_member() -> DrivenRig:
     """The rig of the Live Link curves, driven like any avatar."""
-    return DrivenRig("arkit", ARKIT, np.eye(len(ARKIT), dtype=np.float32))
+    return DrivenRig(ARKIT_MEMBER, ARKIT, np.eye(len(ARKIT), dtype=np.float32))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from freeavatar.animator.data import FaceTables, FeatureTable, OwnTable, rig_targets
-from freeavatar.animator.identity import Cast, DrivenRig
+from freeavatar.animator.identity import ARKIT_MEMBER, Cast, DrivenRig
 from freeavatar.animator.losses import (
     asymmetry_loss,
     consistency_loss,
@@ -206,6 +206,8 @@ class AnimatorTrainer:
         self.model, self.config, self.device = model, config, device
         self.onlooker = lessons.onlooker.to(device) if lessons.onlooker is not None else None
         self.parts = [_Part(i, m, cast, lessons, device) for i, m in enumerate(cast.members)]
+        names = [member.avatar for member in cast.members]
+        self.arkit = names.index(ARKIT_MEMBER) if ARKIT_MEMBER in names else -1
         self.renders = _on_device(lessons.renders, device)
         self.chances = np.cumsum(rare_first(lessons.renders.controls, config.oversampling))
         self.faces: tuple[dict[str, Tensor], ...] = ()
@@ -218,7 +220,7 @@ class AnimatorTrainer:
         """Random rows and a few avatars."""
         config = self.config
         num = min(config.avatars_per_step, len(self.parts))
-        driven = rng.permutation(len(self.parts))[:num].tolist()
+        driven = sorted(rng.permutation(len(self.parts)).tolist(), key=self._can_wait)[:num]
         own = {
             i: torch.from_numpy(rng.integers(0, len(part.shares), config.batch_size // 2))
             for i in driven
@@ -237,6 +239,10 @@ class AnimatorTrainer:
             int(rng.integers(1 << 30)),
             look,
         )
+
+    def _can_wait(self, number: int) -> bool:
+        """ARKit's own curves, which every export and many rigs are made of, are in every step."""
+        return number != self.arkit
 
     def losses(self, batch: _Batch) -> Losses:
         """All terms by name; `loss` is their weighted sum."""

@@ -16,6 +16,8 @@ from freeavatar.avatars.gltf import load_avatar
 from freeavatar.errors import AvatarError, OutputError
 
 BUNDLED = Path(__file__).with_name("bundled")
+CANONICAL_HEAD = "ada"
+"""The bundled head that others are measured by."""
 SUFFIXES = (".glb", ".vrm")
 """Kinds of file that `add` takes; a .gltf would leave its parts behind."""
 SHEET_SUFFIX, WEIGHTS_SUFFIX = ".sheet.png", ".weights.npz"

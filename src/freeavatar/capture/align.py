@@ -10,16 +10,18 @@ from jaxtyping import Float, UInt8
 
 from freeavatar.capture.headpose import HeadPose
 
-CROP_SIZE = 112
+CROP_SIZE = 224
+SHARD_MARGIN = 9 / 7
+"""Crops in training shards are this much wider, so that augmentation can shift them."""
 SHARD_CROP_SIZE = 144
-"""Crops in training shards are wider at the same scale, so that augmentation can shift them."""
+"""Of real faces: open sets are small pictures that hold no more; drawn ones are stored at 288."""
 SIDE_IN_U = 3.2
 CENTER_IN_U = (0.0, -0.65, -0.06)
 """Crop centre in the template's space: below the mid-eye point. The promise counts from the
 eyeballs' centres, which lie about 0.06 u behind the eye corners that the template counts from."""
 _MAX_SAMPLES = 8
 _SAMPLE_STEP_PX = 1.5
-"""Two or more samples a pixel may be this far apart: bilinear, they still see all between them."""
+"""Samples may be this far apart: bilinear, they still see nearly all between them."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ def crop(
     picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame, size: int = CROP_SIZE
 ) -> UInt8[np.ndarray, "size size 3"]:
     """The framed face at size x size; each pixel averages the area it covers, edges replicated."""
-    step = _SAMPLE_STEP_PX if frame.side_px > 2 * size else 1.0
-    samples = int(np.clip(np.ceil(frame.side_px / (step * size)), 1, _MAX_SAMPLES))
+    samples = int(np.clip(np.ceil(frame.side_px / (_SAMPLE_STEP_PX * size)), 1, _MAX_SAMPLES))
     fine = size * samples
     picture_from_fine = frame.picture_from_crop(fine)
     # OpenCV counts from pixel centres, we count from pixel corners.
@@ -89,5 +90,5 @@ def crop(
 def shard_crop(
     picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame
 ) -> UInt8[np.ndarray, "144 144 3"]:
-    """The crop as training shards store it: its middle 112 pixels are what the product sees."""
-    return crop(picture, frame.widened(SHARD_CROP_SIZE / CROP_SIZE), SHARD_CROP_SIZE)
+    """The crop as training shards store it: its middle is what the product sees."""
+    return crop(picture, frame.widened(SHARD_MARGIN), SHARD_CROP_SIZE)

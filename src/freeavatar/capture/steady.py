@@ -18,7 +18,7 @@ from freeavatar.capture.patch import Patch, cut_patch
 
 _PATCH_MARGIN = 0.1
 """Share of the side by which smoothing may move a crop before edges would be made up."""
-_PATCH_DETAIL = 1.5
+_PATCH_DETAIL = 1.0
 """Patches keep at least this many pixels per crop pixel, and up to twice as many."""
 
 
@@ -46,7 +46,7 @@ def patch_around(picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame)
     return cut_patch(picture, frame.center_px - reach, frame.center_px + reach, shrink)
 
 
-def crop_patch(patch: Patch, frame: CropFrame) -> UInt8[np.ndarray, "112 112 3"]:
+def crop_patch(patch: Patch, frame: CropFrame) -> UInt8[np.ndarray, "224 224 3"]:
     """The crop of the original picture, from its patch."""
     center = (frame.center_px - patch.origin_px) / patch.shrink
     return crop(patch.pixels, CropFrame(center, frame.side_px / patch.shrink, frame.roll_rad))

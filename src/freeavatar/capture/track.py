@@ -40,7 +40,7 @@ class TrackedFrame:
     confidence: float
     """Mesh score; half the detector's score where the mesh failed; up to 0.35 where the place was
     only predicted; 0 when lost."""
-    crop: UInt8[np.ndarray, "112 112 3"] | None
+    crop: UInt8[np.ndarray, "224 224 3"] | None
     head_rad: Float[np.ndarray, "3"]
     """Yaw, pitch, roll; zeros when lost."""
     box: Float[np.ndarray, "4"] | None

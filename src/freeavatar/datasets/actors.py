@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from freeavatar.avatars.avatar import Avatar, Eye, Surface, pose
+from freeavatar.avatars.catalog import CANONICAL_HEAD, resolve
 from freeavatar.avatars.scene import PreparedAvatar, face_unit, prepare
 from freeavatar.datasets.render_variation import DOWN_FROM_EYES, SIDE_IN_U
 from freeavatar.rig import ARKIT
@@ -15,8 +17,16 @@ from freeavatar.rig import ARKIT
 _REACH_IN_U = 0.5 * SIDE_IN_U * 2.0**0.5 + 0.6
 """Half the crop's diagonal and some more: what is farther from its centre is hardly ever seen."""
 
-_SEEN_MOVE_IN_U = 0.012
-"""A control that moves nothing by this much (under a pixel) is not shown."""
+_SEEN_MOVE_IN_U = 0.03
+"""A control that moves no patch of the face by this much, 2 of 224 pixels, is not shown."""
+_PATCH_IN_U2 = 0.02
+"""That patch: about 10 x 10 of 224 pixels."""
+_LIVING, _MOUTH = ("skin", "eye", "tongue"), ("tongue", "teeth")
+_STRONGEST = 1.5
+_COMPLETE = (
+    "eyeBlink", "eyeLook", "jawOpen", "mouthClose", "tongueOut",
+)  # fmt: skip
+"""Controls whose end is the same on every face, however far it is: a shut eye is shut."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,9 @@ class Actor:
     """Cut to the head."""
     prepared: PreparedAvatar
     shows: Bool[np.ndarray, "52"]
-    """ARKit controls that change this face."""
+    """ARKit controls that change this face visibly."""
+    strength: Float[np.ndarray, "52"]
+    """How far each moves this face, as a share of what it does to the canonical head."""
 
     def controls(self, arkit: Float[np.ndarray, "52"]) -> Float[np.ndarray, "control"]:
         """The avatar's own controls for ARKit values."""
@@ -41,7 +53,13 @@ def make_actor(avatar: Avatar) -> Actor:
     if avatar.arkit_to_rig is None:
         raise ValueError(f"{avatar.name} cannot play: its controls are not known by name")
     small = _one_sided(cut_to_face(avatar))
-    return Actor(small.name, small, prepare(small), shown_controls(small))
+    reach = control_reach(small)
+    return Actor(small.name, small, prepare(small), shown(reach), _strength(reach))
+
+
+def shown(reach: Float[np.ndarray, "52"]) -> Bool[np.ndarray, "52"]:
+    """Controls that move a face visibly."""
+    return np.asarray(reach > _SEEN_MOVE_IN_U)
 
 
 def _one_sided(avatar: Avatar) -> Avatar:
@@ -94,19 +112,65 @@ def _renumbered(eye: Eye, kept_rows: list[np.ndarray]) -> Eye:
     return replace(eye, vertices=tuple(vertices))
 
 
-def shown_controls(avatar: Avatar) -> Bool[np.ndarray, "52"]:
-    """ARKit controls at 1 that move some vertex visibly; a mouth is opened first for its tongue."""
-    assert avatar.arkit_to_rig is not None
-    smallest = _SEEN_MOVE_IN_U * face_unit(avatar.face)
-    shows = np.zeros(len(ARKIT), bool)
+def control_reach(avatar: Avatar) -> Float[np.ndarray, "52"]:
+    """How far each ARKit control at 1 moves the face, in u: what the patch of skin, eye or tongue
+    that moves most goes at least. A mouth is opened first for its tongue and its closing."""
+    living, mouth = (_surfaces_of(avatar, kinds) for kinds in (_LIVING, _MOUTH))
+    reach = np.zeros(len(ARKIT))
     for column, name in enumerate(ARKIT.names):
         values = np.zeros(len(ARKIT), np.float32)
         # Lips close over an open jaw, the tongue comes out of one: by themselves they are clamped.
         if name in ("mouthClose", "tongueOut"):
             values[ARKIT.index("jawOpen")] = 0.6
-        before = pose(avatar, avatar.rig.clamp(avatar.rig.rest + avatar.arkit_to_rig @ values))
+        others = values.copy()
         values[column] = 1.0
-        after = pose(avatar, avatar.rig.clamp(avatar.rig.rest + avatar.arkit_to_rig @ values))
-        moved = [np.abs(a - b).max(initial=0.0) for a, b in zip(after, before, strict=True)]
-        shows[column] = max(moved) > smallest
-    return shows
+        # Some tongues are of one piece with the teeth.
+        reach[column] = _reach(avatar, others, values, mouth if name == "tongueOut" else living)
+    return reach
+
+
+def _surfaces_of(avatar: Avatar, kinds: tuple[str, ...]) -> list[int]:
+    found = [i for i, s in enumerate(avatar.surfaces) if s.material.kind in kinds]
+    return found or list(range(len(avatar.surfaces)))
+
+
+def _reach(
+    avatar: Avatar,
+    before: Float[np.ndarray, "52"],
+    after: Float[np.ndarray, "52"],
+    surfaces: list[int],
+) -> float:
+    """How far the patch that moves most goes at least between two expressions, in u."""
+    assert avatar.arkit_to_rig is not None
+    one, other = (
+        pose(avatar, avatar.rig.clamp(avatar.rig.rest + avatar.arkit_to_rig @ values))
+        for values in (before, after)
+    )
+    unit = face_unit(avatar.face)
+    moved = np.concatenate([np.linalg.norm(other[i] - one[i], axis=1) for i in surfaces])
+    areas = np.concatenate([_vertex_areas(avatar.surfaces[i]) for i in surfaces]) / unit**2
+    order = np.argsort(-moved)
+    edge = int(np.searchsorted(np.cumsum(areas[order]), _PATCH_IN_U2))
+    return float(moved[order[min(edge, len(order) - 1)]] / unit)
+
+
+def _vertex_areas(surface: Surface) -> Float[np.ndarray, "vertex"]:
+    """A third of every triangle that touches it."""
+    corners = surface.vertices[surface.triangles].astype(np.float64)
+    edges = corners[:, 1:] - corners[:, :1]
+    thirds = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) / 6.0
+    return np.bincount(
+        surface.triangles.ravel(), np.repeat(thirds, 3), minlength=len(surface.vertices)
+    )
+
+
+@cache
+def _canonical_reach() -> Float[np.ndarray, "52"]:
+    return control_reach(cut_to_face(resolve(CANONICAL_HEAD)))
+
+
+def _strength(reach: Float[np.ndarray, "52"]) -> Float[np.ndarray, "52"]:
+    """Reach as a share of the canonical head's; 1 for what ends alike on every face."""
+    share = np.clip(reach / np.maximum(_canonical_reach(), 1e-6), 0.0, _STRONGEST)
+    whole = np.array([name.startswith(_COMPLETE) for name in ARKIT.names])
+    return np.where(whole, 1.0, share)

@@ -23,7 +23,13 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from freeavatar.capture.align import CropFrame, crop, frame_from_pose, shard_crop
+from freeavatar.capture.align import (
+    SHARD_CROP_SIZE,
+    CropFrame,
+    crop,
+    frame_from_pose,
+    shard_crop,
+)
 from freeavatar.capture.detect import Detection, FaceDetector
 from freeavatar.capture.headpose import fit_detection, fit_mesh
 from freeavatar.capture.landmarks import FaceMesh, Mesh, region_from_detection, region_from_mesh
@@ -35,7 +41,7 @@ from freeavatar.datasets.face_sources import (
     list_once,
     read_pictures,
 )
-from freeavatar.datasets.teachers import EMOTIONS, Teachers, load_teachers
+from freeavatar.datasets.teachers import EMOTIONS, FACE_SIZE, Teachers, load_teachers
 from freeavatar.errors import DataError, MediaError
 from freeavatar.rig import ARKIT_NAMES
 
@@ -50,7 +56,7 @@ class FaceFilter:
     """Which faces are worth training on."""
 
     min_side_px: float = 80.0
-    """Side of the 112 px crop in the source: below, most of the crop is interpolation."""
+    """Side of the crop in the source, in pixels: below, most of it is interpolation."""
     min_mesh_score: float = 0.5
     """Below, the landmark mesh failed: the crop then comes from the detector alone."""
     min_detector_score: float = 0.75
@@ -73,6 +79,7 @@ class FaceSample:
     box: Float[np.ndarray, "4"]
     mesh: Mesh | None
     narrow: UInt8[np.ndarray, "112 112 3"]
+    """What the teachers see."""
 
 
 class FaceReader:
@@ -104,7 +111,7 @@ class FaceReader:
         frame = frame_from_pose(pose)
         if frame.side_px < self._limits.min_side_px:
             return "small"
-        narrow = crop(picture, frame)
+        narrow = crop(picture, frame, FACE_SIZE)
         fine = sharpness(narrow)
         if fine < self._limits.min_sharpness:
             return "flat"
@@ -352,7 +359,7 @@ def _describe(config: FaceSetConfig, files: Sequence[PictureFile]) -> dict[str, 
     names = "\n".join(f"{file.source.name}/{file.name}" for file in files)
     return {
         "kind": "faces",
-        "crop_size": 144,
+        "crop_size": SHARD_CROP_SIZE,
         "pictures": hashlib.sha256(names.encode()).hexdigest()[:16],
         "limits": vars(config.limits),
         "sources": [source.name for source in config.sources],

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freeavatar.datasets.teachers import EMOTION_NET, EmotionNet, find_network
+from freeavatar.datasets.teachers import EMOTION_NET, FACE_SIZE, EmotionNet, find_network
 from freeavatar.expression.augment import plain
 from freeavatar.inference import open_session
 
@@ -34,9 +34,9 @@ def label_emotions(
         if "emotion" in columns:
             continue
         crops = np.load(path.with_name("crops.npy"), mmap_mode="r", allow_pickle=False)
-        columns["emotion"] = np.stack([net.emotion(plain(crop))[0] for crop in crops]).astype(
-            np.float16
-        )
+        columns["emotion"] = np.stack(
+            [net.emotion(plain(crop, FACE_SIZE))[0] for crop in crops]
+        ).astype(np.float16)
         unfinished = path.with_name(f".truth.{os.getpid()}.npz")
         np.savez(unfinished, **columns)
         unfinished.replace(path)

@@ -1,7 +1,7 @@
 """Things before a face in training pictures: glasses and masks that turn with the head, hair that
 falls over it, hands and microphones in front of it.
 
-Drawn over finished renders as shaded layers at three times the resolution; placed in the head's own
+Drawn over finished renders as shaded layers at twice the resolution; placed in the head's own
 space, so that truth and occluder fit together.
 """
 
@@ -18,7 +18,7 @@ from freeavatar.avatars.avatar import FaceFrame, rotation
 from freeavatar.avatars.scene import Camera, face_unit
 from freeavatar.capture.headpose import face_template
 
-_FINE = 3
+_FINE = 2
 """Layers are drawn this many times larger and averaged down: thin frames need smooth edges."""
 
 # Mesh points along the lower face, from the right ear below the chin to the left ear, and back over

@@ -19,7 +19,7 @@ from freeavatar.avatars.scene import (
 )
 from freeavatar.avatars.shading import KINDS
 
-DOWN_FROM_EYES, SIDE_IN_U = 0.65, 3.2 * 144 / 112
+DOWN_FROM_EYES, SIDE_IN_U = 0.65, 3.2 * 9 / 7
 """The crop of training shards (docs/architecture.md)."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from freeavatar.datasets.render_variation import (
 from freeavatar.errors import DataError
 from freeavatar.rig import ARKIT_NAMES
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class RenderSet:
     seed: int
     num: int
     part_size: int = 1000
-    size: int = 144
-    fine_share: float = 0.4
+    size: int = 288
+    fine_share: float = 0.15
     """Share of pictures drawn with 2 x 2 samples per pixel; the others are faster and rougher,
     as video is."""
     shadow_share: float = 0.4
@@ -187,6 +188,8 @@ _worker: tuple[RenderSet, Path] | None = None
 
 def _start_worker(spec: RenderSet, out: Path) -> None:
     global _worker
+    # The pool ends its workers by this signal; what the parent does about it is not theirs to do.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _worker = (spec, out)
 
 
@@ -221,6 +224,7 @@ def claim_folder(spec: RenderSet, out: Path) -> None:
         "sources": list(SOURCES),
         "actors": [actor.name for actor in spec.actors],
         "shows": [[bool(value) for value in actor.shows] for actor in spec.actors],
+        "strength": [[round(float(x), 3) for x in actor.strength] for actor in spec.actors],
         "weights": list(spec.weights),
     }
     # Written only where used: sets without them stay what they were.

@@ -17,6 +17,8 @@ from freeavatar.inference import open_session
 from freeavatar.rig import ARKIT_NAMES
 
 BLENDSHAPE_NET, EMOTION_NET = "face_blendshapes.onnx", "faceapi_expression.onnx"
+FACE_SIZE = 112
+"""Side of the face crop that the emotion net takes."""
 EMOTIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 
 # The blendshape net's outputs: `_neutral`, then the ARKit names in alphabetical order, no tongue.

@@ -27,7 +27,7 @@ from freeavatar.datasets.render_variation import crop_camera, draw_lights
 from freeavatar.errors import DataError
 from freeavatar.evaluation.peers import MediaPipe52, Pictures, from_stored
 from freeavatar.evaluation.report import Section
-from freeavatar.expression.runtime import ExpressionEncoder
+from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder
 from freeavatar.renderer.data import Sitter, encoder_crops
 from freeavatar.rig import ARKIT, ARKIT_NAMES, Region
 from freeavatar.training.shards import open_shards
@@ -114,7 +114,8 @@ def examine(
             on_progress("driving avatars", number, len(avatars))
             driven.append(drive(avatar, features[some], encoder, animator))
         sections.append(across_avatars(source[some], shown.part[some], driven))
-    num_features = encoder.encode(np.zeros((1, 112, 112, 3), np.uint8)).features.shape[1]
+    blank = np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    num_features = encoder.encode(blank).features.shape[1]
     sections.append(speed(animator, avatars, num_features))
     return sections
 
@@ -168,7 +169,7 @@ def liveliest(values: Float[np.ndarray, "frame 52"], num: int) -> Float[np.ndarr
 
 def play(
     actor: Actor, values: Float[np.ndarray, "frame 52"], rng: np.random.Generator
-) -> UInt8[np.ndarray, "frame 144 144 3"]:
+) -> UInt8[np.ndarray, "frame 288 288 3"]:
     """The take as face crops: one light, one camera, a head that turns slowly."""
     lights, distance = draw_lights(rng), float(rng.uniform(10.0, 25.0))
     swing, speed = rng.uniform(0.1, 0.25, 3), rng.uniform(0.02, 0.06, 3)
@@ -181,7 +182,7 @@ def play(
         posed = pose(actor.avatar, actor.controls(arkit), head)
         camera = crop_camera(actor.avatar.face, head, distance)
         picture = render(
-            actor.prepared, posed, camera, lights, 144, 144, samples=2, shadow_size=160
+            actor.prepared, posed, camera, lights, 288, 288, samples=1, shadow_size=160
         )
         crops.append(picture.rgb)
     return np.stack(crops)

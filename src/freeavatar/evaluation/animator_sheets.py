@@ -87,7 +87,7 @@ def held_out_actor(data: Path, name: str = "Asian_M_3") -> Actor:
     return make_actor(load_avatar(data / "avatars" / "valid" / f"{name}.glb"))
 
 
-def real_faces(folder: Path, num: int = 16) -> UInt8[np.ndarray, "face 112 112 3"]:
+def real_faces(folder: Path, num: int = 16) -> UInt8[np.ndarray, "face 224 224 3"]:
     """Clear, nearly frontal faces outside the training split, in the crop of the product: as
     different as a teacher can tell, or evenly chosen where no teacher spoke."""
     shards = open_shards(folder)

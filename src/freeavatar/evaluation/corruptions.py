@@ -1,6 +1,6 @@
 """Damage of fixed strength to face crops, for measuring how far an embedding drifts.
 
-Pictures are wider than what the encoder sees (training shards, 144 px), so that a rolled face can
+Pictures are wider than what the encoder sees (training shards), so that a rolled face can
 be found and cut again as the product would do it.
 """
 
@@ -43,12 +43,12 @@ def dark_noise(picture: Picture, rng: np.random.Generator) -> Picture:
 
 def blur(picture: Picture, rng: np.random.Generator) -> Picture:
     """Out of focus: sigma of 2 % of the encoder's crop."""
-    return cv2.GaussianBlur(picture, (0, 0), 0.02 * picture.shape[0] * 112 / 144)
+    return cv2.GaussianBlur(picture, (0, 0), 0.02 * picture.shape[0] * 7 / 9)
 
 
 def small_face(picture: Picture, rng: np.random.Generator) -> Picture:
     """A face 40 pixels wide in the footage."""
-    side = round(40 / FACE_IN_CROP * 144 / 112)
+    side = round(40 / FACE_IN_CROP * 9 / 7)
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 

@@ -33,6 +33,7 @@ from freeavatar.evaluation.report import Section
 from freeavatar.evaluation.sheets import neighbour_sheet, spread_out
 from freeavatar.evaluation.truth import canonical_head, control_distances
 from freeavatar.expression import evaluate as measures
+from freeavatar.expression.data import strengths
 from freeavatar.expression.evaluate import TRIPLET_TYPES, Triplets
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import ShardSet, open_shards
@@ -141,9 +142,9 @@ def examine(
 class _Renders:
     pictures: Pictures
     controls: Float[np.ndarray, "picture 52"]
-    """What each face shows; 0 where its actor cannot show it."""
+    """What each face does, as ARKit values of the canonical head; 0 where its actor cannot."""
     known: Float[np.ndarray, "picture 52"]
-    """The same with NaN there."""
+    """The values that its sliders were set to, NaN there."""
     people: Int[np.ndarray, "picture"]
     yaw_rad: Float[np.ndarray, "picture"]
     distances: Float[np.ndarray, "picture picture"]
@@ -176,14 +177,15 @@ def _read_renders(shards: ShardSet, num: int) -> _Renders:
     rows = _evenly(len(shards), num)
     people = shards.columns["actor"][rows].astype(int)
     controls = shards.columns["arkit"][rows].astype(np.float64)
+    moved = controls * strengths(shards, rows)
     shows = np.asarray(shards.index["shows"], bool)[people]
     return _Renders(
         from_stored(shards.gather(rows)),
-        controls,
+        moved,
         np.where(shows, controls, np.nan),
         people,
         shards.columns["head_rad"][rows, 0].astype(np.float64),
-        canonical_head().distances(controls),
+        canonical_head().distances(moved),
     )
 
 

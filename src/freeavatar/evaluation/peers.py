@@ -37,7 +37,7 @@ MIN_MESH_SCORE = 0.5
 class Pictures:
     """The same faces twice: as the encoder sees them, and with what lies around them."""
 
-    crops: UInt8[np.ndarray, "picture 112 112 3"]
+    crops: UInt8[np.ndarray, "picture 224 224 3"]
     wide: UInt8[np.ndarray, "picture height width 3"]
 
     def __len__(self) -> int:
@@ -165,7 +165,7 @@ class FaceFinder:
 
     def crop(
         self, picture: UInt8[np.ndarray, "height width 3"]
-    ) -> UInt8[np.ndarray, "112 112 3"] | None:
+    ) -> UInt8[np.ndarray, "224 224 3"] | None:
         """The crop that the product would make of it; None when it finds no face."""
         mesh = self.mesh(picture)
         if mesh is not None:

@@ -14,10 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from freeavatar.avatars.avatar import Avatar
-from freeavatar.avatars.catalog import resolve
+from freeavatar.avatars.catalog import CANONICAL_HEAD, resolve
 from freeavatar.rig import ARKIT, Region
-
-CANONICAL_HEAD = "ada"
 
 # A region's largest single movement counts as much as any other region's, but for those that are
 # small in a picture.

@@ -18,32 +18,33 @@ Picture = UInt8[np.ndarray, "_ _ 3"]
 class AugmentConfig:
     """Each probability is per crop; strengths are drawn evenly up to the bound."""
 
-    size: int = 112
-    stored_margin: float = 144 / 112
+    size: int = 224
+    stored_margin: float = 9 / 7
     """Stored crops are this much wider than what the encoder sees (docs/architecture.md)."""
     shift: float = 0.05
     """Of the crop's side: what detectors and landmarks err by."""
     scale: float = 0.10
     roll_rad: float = 0.14
     colour: float = 0.8
-    dark: float = 0.07
-    grey: float = 0.08
-    blur: float = 0.08
-    noise: float = 0.08
-    small: float = 0.08
-    compress: float = 0.08
-    cover: float = 0.12
+    dark: float = 0.06
+    grey: float = 0.06
+    blur: float = 0.06
+    noise: float = 0.07
+    small: float = 0.15
+    compress: float = 0.06
+    cover: float = 0.10
 
 
-def gentle() -> AugmentConfig:
+def gentle(size: int) -> AugmentConfig:
     """Framing and colour only: for pretraining, where hidden patches are damage enough."""
     return AugmentConfig(
+        size=size,
         shift=0.08, scale=0.2, dark=0.0, grey=0.0, blur=0.0, noise=0.0, small=0.0, compress=0.0,
         cover=0.0,
     )  # fmt: skip
 
 
-def plain(stored: Picture, size: int = 112, stored_margin: float = 144 / 112) -> Picture:
+def plain(stored: Picture, size: int = 224, stored_margin: float = 9 / 7) -> Picture:
     """The crop as the product sees it: centred, unturned, undamaged."""
     scale = size / (stored.shape[0] / stored_margin)
     return _warp(stored, size, scale, 0.0, (0.0, 0.0))
@@ -79,7 +80,7 @@ def augment(
     if rng.random() < config.noise:
         picture = _noise(picture, rng, float(rng.uniform(2, 18)))
     if rng.random() < config.compress:
-        picture = _compress(picture, int(rng.integers(12, 60)))
+        picture = _compress(picture, rng)
     return picture
 
 
@@ -112,14 +113,19 @@ def _darken(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def _noise(picture: Picture, rng: np.random.Generator, sigma: float) -> Picture:
-    noise = rng.standard_normal(picture.shape, dtype=np.float32) * sigma
+    """Grains of a pixel, or of several where the face was small in its video."""
+    size = picture.shape[0]
+    grains = int(size * rng.uniform(0.35, 1.0))
+    small = rng.standard_normal((grains, grains, 3), dtype=np.float32) * sigma
+    noise = cv2.resize(small, (size, size), interpolation=cv2.INTER_NEAREST)
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
 def _blur(picture: Picture, rng: np.random.Generator) -> Picture:
+    size = picture.shape[0]
     if rng.random() < 0.5:
-        return cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.6, 2.5)))
-    length = int(rng.integers(3, 13))
+        return cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(0.005, 0.023)) * size)
+    length = max(3, int(rng.uniform(0.025, 0.11) * size))
     line = np.zeros((length, length), np.float32)
     angle = rng.uniform(0, np.pi)
     middle, reach = (length - 1) / 2, (length - 1) / 2
@@ -132,16 +138,22 @@ def _blur(picture: Picture, rng: np.random.Generator) -> Picture:
 
 def _shrink(picture: Picture, rng: np.random.Generator) -> Picture:
     """A face far away: small, then enlarged."""
-    size = int(rng.integers(24, 80))
+    size = int(picture.shape[0] * rng.uniform(0.12, 0.7))
     small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _compress(picture: Picture, quality: int) -> Picture:
-    _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+def _compress(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Of a face of any size in its video: blocks are 8 pixels of the footage, not of the crop."""
+    size = picture.shape[0]
+    filmed = int(size * rng.uniform(0.35, 1.0))
+    small = cv2.resize(picture, (filmed, filmed), interpolation=cv2.INTER_AREA)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 60))]
+    _, data = cv2.imencode(".jpg", small[..., ::-1], quality)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None  # encoded one line above
-    return np.ascontiguousarray(decoded[..., ::-1])
+    large = cv2.resize(decoded, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(large[..., ::-1])
 
 
 def _cover(picture: Picture, rng: np.random.Generator) -> Picture:

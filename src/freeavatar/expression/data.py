@@ -35,6 +35,9 @@ class Samples:
     crops: UInt8[np.ndarray, "sample size size 3"]
     controls: Float[np.ndarray, "sample 52"]
     """ARKit values: exact for renders, the teacher's for real faces."""
+    moved: Float[np.ndarray, "sample 52"]
+    """What the face does, as ARKit values of the canonical head: a slider that hardly moves one
+    face and pulls another wide says little about how alike they look."""
     head_rad: Float[np.ndarray, "sample 3"]
     emotion: Float[np.ndarray, "sample 7"]
     exact: Bool[np.ndarray, "sample"]
@@ -87,9 +90,14 @@ class FacePool:
             self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5))
             for s, r in chosen
         ]
-        crops, controls, head, emotion, exact = zip(*samples, strict=True)
+        crops, controls, moved, head, emotion, exact = zip(*samples, strict=True)
         return Samples(
-            np.stack(crops), np.stack(controls), np.stack(head), np.stack(emotion), np.array(exact)
+            np.stack(crops),
+            np.stack(controls),
+            np.stack(moved),
+            np.stack(head),
+            np.stack(emotion),
+            np.array(exact),
         )
 
     def plain(self, num: int) -> UInt8[np.ndarray, "sample size size 3"]:
@@ -99,16 +107,17 @@ class FacePool:
 
     def _sample(
         self, which: int, row: int, rng: np.random.Generator, mirror: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
         shards = self.sets[which]
         crop = augment(shards.gather(np.array([row]))[0], self.augmentation, rng, mirror)
         exact = "arkit" in shards.columns
         controls = _controls(shards, row)
+        moved = controls * strengths(shards, np.array([row]))[0]
         head = _row(shards, "head_rad", row, 3)
         if mirror:
-            controls = controls[ARKIT.mirror_columns]
+            controls, moved = controls[ARKIT.mirror_columns], moved[ARKIT.mirror_columns]
             head = head * np.array([-1, 1, -1], np.float32)
-        return crop, controls, head, _row(shards, "emotion", row, 7), exact
+        return crop, controls, moved, head, _row(shards, "emotion", row, 7), exact
 
 
 def _lopsided(shards: ShardSet) -> Float[np.ndarray, "row"]:
@@ -138,6 +147,16 @@ def _controls(shards: ShardSet, row: int) -> Float[np.ndarray, "52"]:
     values = _row(shards, "teacher", row, len(ARKIT))
     taught = np.isin(ARKIT.names, TAUGHT_CONTROLS)
     return np.where(taught, values, np.nan).astype(np.float32)
+
+
+def strengths(shards: ShardSet, rows: Int[np.ndarray, "row"]) -> Float[np.ndarray, "row 52"]:
+    """How far each control moves the face of each row, as a share of the canonical head's way; 1
+    where a set does not say."""
+    known = shards.index.get("strength")
+    if known is None:
+        return np.ones((len(rows), len(ARKIT)), np.float32)
+    of_rows = [known[int(actor)] for actor in shards.columns["actor"][rows]]
+    return np.array(of_rows, np.float32).reshape(-1, len(ARKIT))
 
 
 def _usable_rows(shards: ShardSet, split: Split) -> Int[np.ndarray, "row"]:

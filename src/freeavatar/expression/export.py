@@ -75,7 +75,7 @@ def export_network(network: ExpressionNetwork, folder: Path) -> tuple[Path, Path
 
 @torch.no_grad()
 def measure_parity(
-    network: ExpressionNetwork, path: Path, crops: UInt8[np.ndarray, "crop 112 112 3"]
+    network: ExpressionNetwork, path: Path, crops: UInt8[np.ndarray, "crop 224 224 3"]
 ) -> Parity:
     """Compare on real crops, in a batch and one by one."""
     expected = network(torch.from_numpy(batch_from_pictures(crops)))[0].numpy()

@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freeavatar.checkpoints import load_checkpoint
+from freeavatar.errors import WeightsError
 from freeavatar.expression.augment import AugmentConfig
 from freeavatar.expression.data import FacePool, Samples
+from freeavatar.expression.distill import distillation_loss, load_teacher
 from freeavatar.expression.encoder import (
     KIND,
     EncoderConfig,
@@ -68,9 +70,13 @@ class FinetuneConfig:
     teacher: float = 0.5
     head: float = 0.2
     emotion: float = 0.2
+    distil: float = 1.0
+    """To agree with a teacher of the same kind, where there is one."""
     frozen_stages: int = 2
     """Of a mesh stem; they cost most of a step and hold few weights."""
     augmentation: AugmentConfig = field(default_factory=AugmentConfig)
+    compiled: bool = False
+    """Fuse the layers that learn (needs a C++ compiler): half the time on CPUs with bfloat16."""
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
             num_steps=20_000, learning_rate=6e-4, weight_decay=0.05, warmup_steps=60
@@ -111,6 +117,7 @@ class Batch:
         self.votes = votes
         self.pictures = torch.from_numpy(batch_from_pictures(samples.crops)).to(device)
         self.controls = torch.from_numpy(samples.controls).to(device)
+        self.moved = torch.from_numpy(samples.moved).to(device)
         self.head_rad = torch.from_numpy(samples.head_rad).to(device)
         self.emotion = torch.from_numpy(samples.emotion).to(device)
         self.exact = torch.from_numpy(samples.exact).to(device)
@@ -124,29 +131,39 @@ def finetune(
     config: FinetuneConfig,
     report: Callable[[dict[str, float]], None] = lambda _: None,
     votes: TripletSet | None = None,
+    start: Path | None = None,
+    teacher: Path | None = None,
 ) -> Path:
     """Train or go on training; returns `final.safetensors`.
 
-    `votes` are people's comparisons, for instance those of `datasets.fec.open_fec`.
+    `votes` are people's comparisons, for instance those of `datasets.fec.open_fec`; `start` is the
+    `final.safetensors` of an earlier run, perhaps on smaller pictures, to begin with; `teacher`
+    that of a model whose answers this one is to give.
     """
     cv2.setNumThreads(1)
     renders = FacePool(render_folders, config.augmentation, emphasis=config.emphasis)
     faces = FacePool(face_folders, config.augmentation) if face_folders else None
     torch.manual_seed(config.loop.seed)
     trainer = ExpressionTrainer(config.model)
-    stem = trainer.network.trunk.patch_embed
+    mesh = trainer.network.trunk.patch_embed
     slow: list[torch.nn.Parameter] = []
-    if isinstance(stem, MeshStem):
-        load_mesh_weights(stem)
-        stem.freeze(config.frozen_stages)
-        slow = list(stem.stages.parameters())
+    if isinstance(mesh, MeshStem):
+        load_mesh_weights(mesh)
+        mesh.freeze(config.frozen_stages)
+        slow = list(mesh.stages.parameters())
     if mae_checkpoint is not None:
         load_trunk(trainer, mae_checkpoint)
+    if start is not None:
+        _load_all(trainer, start)
+    if config.compiled:
+        _compile(trainer)
     run = Run(run_folder, KIND, trainer, dataclasses.asdict(config.model), config.loop, slow)
     weights = Weights(
         torch.from_numpy(control_weights(renders)).to(run.device),
         torch.from_numpy(asymmetry_weights(renders)).to(run.device),
     )
+
+    elder = load_teacher(teacher, run.device) if teacher is not None else None
 
     def draw(rng: np.random.Generator) -> Batch:
         parts = [renders.draw(config.renders_per_batch, rng, twins=config.twins)]
@@ -161,7 +178,10 @@ def finetune(
             voted = draw_votes(votes, config.votes_per_batch, config.augmentation, rng, run.device)
         return Batch(Samples(**joined), run.device, voted)
 
-    return run.fit(draw, lambda batch: expression_losses(trainer, batch, weights, config), report)
+    def losses(batch: Batch) -> Losses:
+        return expression_losses(trainer, batch, weights, config, elder)
+
+    return run.fit(draw, losses, report)
 
 
 def load_trunk(trainer: ExpressionTrainer, mae_checkpoint: Path) -> None:
@@ -177,15 +197,44 @@ def load_trunk(trainer: ExpressionTrainer, mae_checkpoint: Path) -> None:
     )
 
 
+def _load_all(trainer: ExpressionTrainer, start: Path) -> None:
+    """Begin with all weights of an earlier run."""
+    try:
+        trainer.load_state_dict(load_checkpoint(start, KIND).tensors)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{start} is of another network than is to be trained ({error}). "
+            "Give a run of the same --size and --pool."
+        ) from error
+
+
+def _compile(trainer: ExpressionTrainer) -> None:
+    """Fuse what learns; batches of one size only."""
+    trunk = trainer.network.trunk
+    trunk.encode = torch.compile(trunk.encode, dynamic=False)  # type: ignore[method-assign]
+    if isinstance(trunk.patch_embed, MeshStem):
+        stem = trunk.patch_embed
+        stem.upper = torch.compile(stem.upper, dynamic=False)  # type: ignore[method-assign]
+
+
 def expression_losses(
-    trainer: ExpressionTrainer, batch: Batch, weights: Weights, config: FinetuneConfig
+    trainer: ExpressionTrainer,
+    batch: Batch,
+    weights: Weights,
+    config: FinetuneConfig,
+    teacher: ExpressionTrainer | None = None,
 ) -> Losses:
     """All terms by name; `loss` is their weighted sum."""
     out = trainer(batch.pictures)
+    with torch.no_grad():
+        wanted = teacher(batch.pictures).in_float32() if teacher is not None else None
     voted = trainer.network(batch.votes.pictures)[0] if batch.votes is not None else None
     # Distances between unit vectors cancel to nothing in bfloat16: losses are float32 everywhere.
     with torch.autocast(batch.pictures.device.type, enabled=False):
         losses = _losses(out.in_float32(), batch, weights, config)
+        if wanted is not None:
+            losses["distil"] = distillation_loss(out.in_float32(), wanted)
+            losses["loss"] = losses["loss"] + config.distil * losses["distil"]
         if batch.votes is not None and voted is not None:
             losses["votes"], losses["vote_accuracy"] = vote_loss(voted.float(), batch.votes)
             losses["loss"] = losses["loss"] + config.votes * losses["votes"]
@@ -205,7 +254,7 @@ def token_losses(
 
 def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: FinetuneConfig) -> Losses:
     exact, hinted = batch.exact, ~batch.exact
-    distances = expression_distances(batch.controls)
+    distances = expression_distances(batch.moved)
     both_exact = exact[:, None] & exact[None]
     losses: Losses = {}
     losses["triplets"], losses["triplet_accuracy"] = triplet_loss(

@@ -49,7 +49,7 @@ def pretrain(
 ) -> Path:
     """Train or go on training; writes `final.safetensors` and `reconstructions.png`."""
     cv2.setNumThreads(1)
-    pool = FacePool(face_folders, gentle())
+    pool = FacePool(face_folders, gentle(config.model.trunk.image_size))
     torch.manual_seed(config.loop.seed)
     model = MaskedAutoencoder(config.model)
     stem = model.trunk.patch_embed

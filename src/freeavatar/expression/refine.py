@@ -83,20 +83,30 @@ def refine(
     run_folder: Path,
     config: RefineConfig,
     report: Callable[[dict[str, float]], None] = lambda _: None,
+    fresh: bool = False,
+    tokens: Path | None = None,
 ) -> Path:
-    """Returns `final.safetensors`, of the same kind as finetune's; resumable like it."""
+    """Returns `final.safetensors`, of the same kind as finetune's; resumable like it.
+
+    `fresh` forgets the read-out first, so that losses can be compared on equal terms; `tokens` is
+    where the tokens lie or are put, `run_folder` unless several runs share them.
+    """
     cv2.setNumThreads(1)
     run_folder.mkdir(parents=True, exist_ok=True)
     loaded = load_checkpoint(checkpoint, KIND)
     trainer = ExpressionTrainer(config_from_json(loaded.config))
-    trainer.load_state_dict(loaded.tensors)
+    torch.manual_seed(config.loop.seed)
+    if fresh:
+        trainer.network.trunk.load_state_dict(_trunk(loaded.tensors))
+    else:
+        trainer.load_state_dict(loaded.tensors)
     trainer.network.trunk.requires_grad_(False)
     renders = FacePool(render_folders, config.losses.augmentation, emphasis=config.losses.emphasis)
     sources = [(render_folders, config.num_renders, "renders")]
     if face_folders and config.num_faces:
         sources.append((face_folders, config.num_faces, "faces"))
     tables = [
-        _table(checkpoint, folders, num, run_folder / name, config)
+        _table(checkpoint, folders, num, (tokens or run_folder) / name, config)
         for folders, num, name in sources
     ]
     shares = (config.renders_per_batch, config.faces_per_batch)
@@ -120,6 +130,11 @@ def refine(
         return token_losses(trainer, tokens, batch, weights, config.losses)
 
     return run.fit(draw, losses, report)
+
+
+def _trunk(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    prefix = "network.trunk."
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
 def _table(

@@ -15,7 +15,9 @@ from freeavatar.images import batch_from_pictures
 from freeavatar.inference import open_session, shipped
 
 Variant = Literal["int8", "float"]
-CROP_SIZE = 112
+CROP_SIZE = 224
+_AT_ONCE = 4
+"""Crops whose maps stay in the processor's cache together: 32 at once take half as long again."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ExpressionEncoder:
     ) -> ExpressionEncoder:
         """The shipped weights unless a file is given.
 
-        int8 takes 0.75 of float's time for one crop and 0.9 in batches, for a cosine of 0.995.
+        int8 takes 0.8 of float's time, for a cosine of 0.998.
         """
         if path is None:
             name = "expression.int8.onnx" if variant == "int8" else "expression.onnx"
@@ -65,5 +67,9 @@ class ExpressionEncoder:
         if len(crops) == 0:
             shapes = [output.shape[1] for output in self._session.get_outputs()]
             return Expressions(*(np.zeros((0, width), np.float32) for width in shapes))
-        embeddings, features = self._session.run(None, {"crops": batch_from_pictures(crops)})
+        said = [
+            self._session.run(None, {"crops": batch_from_pictures(crops[i : i + _AT_ONCE])})
+            for i in range(0, len(crops), _AT_ONCE)
+        ]
+        embeddings, features = (np.concatenate(part) for part in zip(*said, strict=True))
         return Expressions(embeddings, features)

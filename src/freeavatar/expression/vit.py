@@ -21,6 +21,7 @@ class ViTConfig:
     """Size of the trunk."""
 
     image_size: int = 112
+    """Side of the pictures that the trunk looks at; others are resized to it."""
     patch_size: int = 16
     width: int = 192
     depth: int = 12
@@ -40,8 +41,8 @@ class ViTConfig:
                 f"a convolutional stem for patches of {self.patch_size} pixels halves "
                 f"{num_halvings} times, but stem_widths is {self.stem_widths}"
             )
-        if self.stem == "mesh" and self.patch_size != 16:
-            raise ValueError(f"the mesh stem makes patches of 16 pixels, not {self.patch_size}")
+        if self.stem == "mesh" and self.patch_size != 32:
+            raise ValueError(f"the mesh stem makes patches of 32 pixels, not {self.patch_size}")
 
     @property
     def grid(self) -> int:
@@ -60,7 +61,7 @@ def vit_laptop() -> ViTConfig:
 
 def vit_mesh() -> ViTConfig:
     """Stem from the mesh network and 4 blocks: what ships (docs/experiments.md)."""
-    return ViTConfig(depth=4, num_heads=6, stem="mesh")
+    return ViTConfig(image_size=224, patch_size=32, depth=4, num_heads=6, stem="mesh")
 
 
 def vit_small() -> ViTConfig:
@@ -190,7 +191,14 @@ class VisionTransformer(nn.Module):
 
     def embed(self, batch: Float[Tensor, "batch 3 height width"]) -> Tensor:
         """Patch tokens with their positions, before any block."""
-        if self.config.stem != "mesh":  # that one takes [0, 1]; the others are centred on grey
+        size = self.config.image_size
+        if batch.shape[-1] != size:
+            batch = F.interpolate(
+                batch, (size, size), mode="bilinear", antialias=batch.shape[-1] > size
+            )
+        if not isinstance(
+            self.patch_embed, MeshStem
+        ):  # that one takes [0, 1]; the others are centred on grey
             batch = (batch - 0.5) / 0.25
         return self.patch_embed(batch) + self.pos_embed
 

@@ -30,7 +30,7 @@ from freeavatar.training.shards import ShardSet, open_shards
 
 FORMAT_VERSION = 1
 PICTURE_SIZE = 128
-"""Side of the pictures: they show what the encoder's 112-pixel crop shows."""
+"""Side of the pictures: they show what the encoder's crop shows."""
 EFFECT_SIZE = 32
 """Side of the small pictures of what each control changes."""
 CROP_SIDE_IN_U = 3.2
@@ -230,8 +230,7 @@ def range_shares(
 
 def encoder_crops(
     pictures: UInt8[np.ndarray, "picture size size 3"],
-) -> UInt8[np.ndarray, "picture 112 112 3"]:
+) -> UInt8[np.ndarray, "picture 224 224 3"]:
     """Drawn crops at the size that the encoder looks at."""
-    return np.stack(
-        [cv2.resize(p, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA) for p in pictures]
-    )
+    how = cv2.INTER_AREA if pictures.shape[1] > CROP_SIZE else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(p, (CROP_SIZE, CROP_SIZE), interpolation=how) for p in pictures])
