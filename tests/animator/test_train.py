@@ -13,10 +13,11 @@ import torch
 from freeavatar.animator.data import FaceTables, FeatureTable, OwnTable
 from freeavatar.animator.export import load_animator
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
-from freeavatar.animator.model import AnimatorConfig
+from freeavatar.animator.model import Animator, AnimatorConfig
 from freeavatar.animator.onlooker import Onlooker
 from freeavatar.animator.train import (
     AnimatorTrainConfig,
+    AnimatorTrainer,
     Lessons,
     LossWeights,
     rare_first,
@@ -157,3 +158,14 @@ def test_rare_shapes_come_more_often_and_common_ones_once() -> None:
     assert (chances[:2] == 4.0).all()
     assert (chances[2:] <= 1.5).all()
     assert chances.min() == 1.0
+
+
+def test_the_curves_themselves_are_in_every_step(lessons: Lessons) -> None:
+    others = [dataclasses.replace(toy_member(), avatar=f"toy{i}") for i in range(4)]
+    cast = Cast((*others[:2], arkit_member(), *others[2:]))
+    model = Animator(AnimatorConfig(16, 24, 1, code_size=4), 5, len(cast.control_names))
+    config = AnimatorTrainConfig(batch_size=4, avatars_per_step=2)
+    trainer = AnimatorTrainer(model, cast, Lessons(lessons.renders), config, torch.device("cpu"))
+    drawn = [trainer.draw(np.random.default_rng(i), look=False).driven for i in range(40)]
+    assert all(2 in driven and len(set(driven)) == 2 for driven in drawn)
+    assert {i for driven in drawn for i in driven} == {0, 1, 2, 3, 4}
