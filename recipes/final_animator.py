@@ -5,7 +5,7 @@
 The neural renderer is trained while features are encoded; then both cores train the animator.
 
 Data      as train_renderer.py and train_animator.py
-Hardware  2 CPU cores: about 7 + 5 minutes (the first 7 only once per renderer and encoder)
+Hardware  2 CPU cores: about 5 + 6 minutes (the first 5 only once per renderer and encoder)
 Expected  see docs/experiments.md
 """
 
@@ -30,14 +30,14 @@ class Options:
     renderer: Path = Path("runs/renderer")
     out: Path = Path("runs/animator")
     data: Path = Path("../shared/data")
-    steps: int = 1_000
-    """Of the animator's training; three times as many learned the cached crops by heart
-    (docs/experiments.md)."""
+    steps: int = 1_800
+    """Of the animator's training; three times as many for half as many crops learned them by
+    heart (docs/experiments.md)."""
     renderer_steps: int = 2500
-    num_renders: int = 20_000
+    num_renders: int = 40_000
     """Crops of people that are encoded."""
     num_faces: int = 5_000
-    num_own: int = 1_000
+    num_own: int = 600
     """Pictures of each avatar that are encoded."""
     seed: int = 0
 
