@@ -335,6 +335,8 @@ def test_the_face_frame_finds_eyes_and_mouth_from_what_moves(toy_path):
         (b'{"asset":' + b"[" * 100_000, "damaged"),
         (b'{"asset": {"version": "2.0"}}', "no morph targets"),
         (b'{"asset": 7}', "asset"),
+        (b'{"asset": {"version": "2.0"}, "bufferViews": [{"target": 1e999}]}', "number 1e999"),
+        (b'{"asset": {"version": "2.0"}, "bufferViews": [{"target": NaN}]}', "number NaN"),
     ],
 )
 def test_what_is_not_a_gltf_file_is_told_in_one_sentence(tmp_path, data, says):

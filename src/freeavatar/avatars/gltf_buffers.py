@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,10 +161,18 @@ def read_gltf(path: Path) -> GltfFile:
             f"{path} is not a glTF file (it starts with {data[:4]!r}); "
             "use a .glb, .vrm or .gltf file with morph targets."
         )
-    parsed = json.loads(document)
+    parsed = json.loads(document, parse_float=_finite, parse_constant=_finite)
     if not isinstance(parsed, dict) or not isinstance(parsed.get("asset"), dict):
         raise BrokenGltf("the JSON part has no asset entry")
     return GltfFile(path, parsed, _buffers(path, parsed, binary))
+
+
+def _finite(text: str) -> float:
+    """JSON knows neither NaN nor Infinity, and a number as large as 1e999 would become one."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise BrokenGltf(f"the JSON part holds the number {text[:40]}")
+    return value
 
 
 def _split_glb(data: bytes) -> tuple[bytes, bytes | None]:
