@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from freeavatar.expression.augment import compressed
+
 Picture = UInt8[np.ndarray, "size size 3"]
 
 
@@ -88,13 +90,5 @@ def _sensor_noise(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def _compress(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Blocks and smeared colour, of a face that is larger or smaller in its video."""
-    size = picture.shape[0]
-    filmed = int(size * rng.uniform(0.35, 1.0))
-    small = cv2.resize(picture, (filmed, filmed), interpolation=cv2.INTER_AREA)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 50))]
-    _, data = cv2.imencode(".jpg", small[..., ::-1], quality)
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert decoded is not None  # encoded one line above
-    large = cv2.resize(decoded, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(large[..., ::-1])
+    """Blocks and smeared colour."""
+    return compressed(picture, rng, 50)

@@ -80,7 +80,7 @@ def augment(
     if rng.random() < config.noise:
         picture = _noise(picture, rng, float(rng.uniform(2, 18)))
     if rng.random() < config.compress:
-        picture = _compress(picture, rng)
+        picture = compressed(picture, rng, 60)
     return picture
 
 
@@ -143,12 +143,12 @@ def _shrink(picture: Picture, rng: np.random.Generator) -> Picture:
     return cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def _compress(picture: Picture, rng: np.random.Generator) -> Picture:
-    """Of a face of any size in its video: blocks are 8 pixels of the footage, not of the crop."""
+def compressed(picture: Picture, rng: np.random.Generator, best_quality: int) -> Picture:
+    """JPEG of a face of any size in its video: blocks are 8 pixels of footage, not of the crop."""
     size = picture.shape[0]
     filmed = int(size * rng.uniform(0.35, 1.0))
     small = cv2.resize(picture, (filmed, filmed), interpolation=cv2.INTER_AREA)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, 60))]
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(8, best_quality))]
     _, data = cv2.imencode(".jpg", small[..., ::-1], quality)
     decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
     assert decoded is not None  # encoded one line above
