@@ -23,7 +23,7 @@ from freeavatar.animation import AnimationClip
 from freeavatar.avatars.avatar import Avatar, pose
 from freeavatar.avatars.scene import PreparedAvatar, portrait_camera, prepare, render
 from freeavatar.capture.video_writer import VideoWriter
-from freeavatar.datasets.actors import control_reach, cut_to_face, shown
+from freeavatar.datasets.actors import make_actor
 from freeavatar.datasets.render_variation import Backgrounds, draw_lights
 from freeavatar.export.files import finished_file
 from freeavatar.export.livelink import read_livelink, write_livelink
@@ -65,7 +65,7 @@ def draw_clips(options: Options, say: Callable[[str], None]) -> list[TruthClip]:
     for person, group in groupby(missing, key=lambda plan: plan.person):
         avatar = load_person(person, options.data)
         prepared = prepare(avatar)
-        shows = shown(control_reach(cut_to_face(avatar)))
+        shows = make_actor(avatar).shows
         for plan in group:
             seed = clip_plans().index(plan)
             truth = performance(plan.take, plan.part, seed, options.data)

@@ -88,6 +88,7 @@ def main(options: Options) -> None:
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in options.rows:
+        shown = len(lines)
         if row in ROWS:
             weights = dataclasses.replace(options.train.weights, **ROWS[row])
             lines.append(measured(row, options, lessons, cast, judge, weights=weights))
@@ -100,7 +101,7 @@ def main(options: Options) -> None:
                 )
         elif row == "separate":
             lines.append(separate(options, lessons, cast, judge))
-        print(lines[-1], flush=True)
+        print(*lines[shown:], sep="\n", flush=True)
     (options.out / "table.md").write_text("\n".join(lines) + "\n")
 
 

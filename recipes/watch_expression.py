@@ -53,7 +53,9 @@ def main(options: Options) -> None:
     rows = np.linspace(0, len(shards) - 1, min(options.num, len(shards))).astype(int)
     crops = np.stack([plain(picture, options.size) for picture in shards.gather(rows)])
     with torch.no_grad():
-        parts = [trainer(torch.from_numpy(batch_from_pictures(c))) for c in np.split(crops, 10)]
+        parts = [
+            trainer(torch.from_numpy(batch_from_pictures(c))) for c in np.array_split(crops, 10)
+        ]
     said = np.concatenate([part.controls.numpy() for part in parts])
     embeddings = np.concatenate([part.embeddings.numpy() for part in parts])
     truth = known(shards, rows)

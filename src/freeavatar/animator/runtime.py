@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from jaxtyping import Float
 
-from freeavatar.animator.identity import Cast, DrivenRig
+from freeavatar.animator.identity import ARKIT_MEMBER, Cast, DrivenRig
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.catalog import WEIGHTS_SUFFIX
 from freeavatar.errors import AvatarError, WeightsError
@@ -73,7 +73,7 @@ class Animator:
         if isinstance(avatar, RigSpec):
             if avatar.digest != ARKIT.digest:
                 raise ValueError(f"only ARKIT can be driven without an avatar, not {avatar.name!r}")
-            return self._run(features, self._members["arkit"])
+            return self._run(features, self._members[ARKIT_MEMBER])
         member = self._member(avatar)
         if member is not None:
             return self._run(features, member)
@@ -83,7 +83,7 @@ class Animator:
                 f"({', '.join(avatar.rig.names[:4])}, ...). Let it learn them: freeavatar train "
                 f"avatar {avatar.name}. Or rename them to ARKit's 52 names or VRM's expressions."
             )
-        arkit = self._run(features, self._members["arkit"])
+        arkit = self._run(features, self._members[ARKIT_MEMBER])
         return avatar.rig.clamp(avatar.rig.rest + arkit @ avatar.arkit_to_rig.T)
 
     def member_controls(

@@ -54,12 +54,8 @@ def make_actor(avatar: Avatar) -> Actor:
         raise ValueError(f"{avatar.name} cannot play: its controls are not known by name")
     small = _one_sided(cut_to_face(avatar))
     reach = control_reach(small)
-    return Actor(small.name, small, prepare(small), shown(reach), _strength(reach))
-
-
-def shown(reach: Float[np.ndarray, "52"]) -> Bool[np.ndarray, "52"]:
-    """Controls that move a face visibly."""
-    return np.asarray(reach > _SEEN_MOVE_IN_U)
+    shows = np.asarray(reach > _SEEN_MOVE_IN_U)
+    return Actor(small.name, small, prepare(small), shows, _strength(reach))
 
 
 def _one_sided(avatar: Avatar) -> Avatar:
