@@ -167,5 +167,5 @@ def stand_in_networks(monkeypatch: pytest.MonkeyPatch) -> None:
             shares = 1 / (1 + np.exp(-features @ weights))
             return rig.clamp(rig.minimum + shares * (rig.maximum - rig.minimum))
 
-    monkeypatch.setattr(ExpressionEncoder, "load", staticmethod(CoarsePixels))
+    monkeypatch.setattr(ExpressionEncoder, "load", staticmethod(lambda **_: CoarsePixels()))
     monkeypatch.setattr(Animator, "load", staticmethod(Sums))

@@ -17,6 +17,8 @@ from freeavatar.timing import Clock
 
 BATCH = 32
 """Crops handed to the encoder together."""
+_BLOCK_ROWS = 1024
+"""Of a growing table."""
 
 OnProgress = Callable[[str, int, int | None], None]
 """Called with (what is done, frames done, frames in all or None when unknown)."""
@@ -70,32 +72,62 @@ def _watch(
     on_progress: OnProgress,
     anchor: Anchor | None,
 ) -> Performance:
-    times_s, found, head_rad, confidence, shot = [], [], [], [], []
+    notes = Rows()
     crops: list[np.ndarray] = []
     with _Background(encoder, clock) as describing:
         for frame in clock.each("capture", track_actor(video, track, anchor)):
-            times_s.append(frame.time_s)
-            found.append(frame.crop is not None)
-            head_rad.append(frame.head_rad)
-            confidence.append(frame.confidence)
-            shot.append(frame.shot)
+            seen = frame.crop is not None
+            told = [frame.time_s, seen, *frame.head_rad, frame.confidence, frame.shot]
+            notes.add(np.array([told], np.float64))
             if frame.crop is not None:
                 crops.append(frame.crop)
             if len(crops) == BATCH:
                 describing.add(crops)
                 crops = []
-            on_progress("watching", len(times_s), video.num_frames)
-        seen = describing.finish(crops)
-    present = np.array(found, bool)
+            on_progress("watching", len(notes), video.num_frames)
+        expressions = describing.finish(crops)
+    columns = np.ascontiguousarray(notes.joined(7).T)
+    present = columns[1] > 0
     return Performance(
-        np.array(times_s, np.float64),
+        columns[0],
         present,
-        np.array(head_rad, np.float64).reshape(-1, 3),
-        _spread(seen.embeddings, present),
-        _spread(seen.features, present),
-        np.array(confidence, np.float64),
-        np.array(shot, np.int64),
+        columns[2:5].T,
+        _spread(expressions.embeddings, present),
+        _spread(expressions.features, present),
+        columns[5],
+        columns[6].astype(np.int64),
     )
+
+
+class Rows:
+    """A table that grows. Many small arrays that stay, among large ones that come and go, would
+    leave the memory between them in pieces too small to use again."""
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._free = 0
+
+    def __len__(self) -> int:
+        return len(self._blocks) * _BLOCK_ROWS - self._free
+
+    def add(self, rows: Float[np.ndarray, "row column"]) -> None:
+        """Copies the rows; all have the columns and the type of the first."""
+        while len(rows):
+            if not self._free:
+                self._blocks.append(np.empty((_BLOCK_ROWS, rows.shape[1]), rows.dtype))
+                self._free = _BLOCK_ROWS
+            start = _BLOCK_ROWS - self._free
+            part = rows[: self._free]
+            self._blocks[-1][start : start + len(part)] = part
+            self._free -= len(part)
+            rows = rows[len(part) :]
+
+    def joined(self, num_columns: int) -> Float[np.ndarray, "row column"]:
+        """All rows; none in as many columns when nothing was added."""
+        if not self._blocks:
+            return np.zeros((0, num_columns), np.float64)
+        full = self._blocks[:-1]
+        return np.concatenate([*full, self._blocks[-1][: _BLOCK_ROWS - self._free]])
 
 
 class _Background:
@@ -105,7 +137,7 @@ class _Background:
         self._encoder, self._clock = encoder, clock
         self._pool = ThreadPoolExecutor(1, "expression")
         self._waiting: deque[Future[Expressions]] = deque()
-        self._done: list[Expressions] = []
+        self._embeddings, self._features = Rows(), Rows()
 
     def __enter__(self) -> _Background:
         return self
@@ -117,16 +149,20 @@ class _Background:
         """Another batch; waits when capture is two batches ahead, so that memory stays bounded."""
         self._waiting.append(self._pool.submit(self._describe, crops))
         while len(self._waiting) > 2:
-            self._done.append(self._waiting.popleft().result())
+            self._keep(self._waiting.popleft().result())
 
     def finish(self, crops: list[np.ndarray]) -> Expressions:
         """All batches so far, and these last crops, as one."""
         self.add(crops)
-        self._done += [one.result() for one in self._waiting]
-        return Expressions(
-            np.concatenate([some.embeddings for some in self._done]),
-            np.concatenate([some.features for some in self._done]),
-        )
+        last = [one.result() for one in self._waiting]
+        for some in last:
+            self._keep(some)
+        widths = last[-1].embeddings.shape[1], last[-1].features.shape[1]
+        return Expressions(self._embeddings.joined(widths[0]), self._features.joined(widths[1]))
+
+    def _keep(self, some: Expressions) -> None:
+        self._embeddings.add(some.embeddings)
+        self._features.add(some.features)
 
     def _describe(self, crops: list[np.ndarray]) -> Expressions:
         with self._clock("expression"):

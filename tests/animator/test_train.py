@@ -20,7 +20,6 @@ from freeavatar.animator.train import (
     AnimatorTrainer,
     Lessons,
     LossWeights,
-    rare_first,
     train_animator,
 )
 from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork
@@ -146,18 +145,6 @@ def test_what_names_do_not_tie_to_the_face_learns_nothing_from_names(
     model, _ = load_animator(tmp_path / "masked" / "final.safetensors")
     slot = CAST.slots(toy_member())[2]
     assert float(model.biases[slot].detach()) == pytest.approx(-2.0, abs=1e-3)
-
-
-def test_rare_shapes_come_more_often_and_common_ones_once() -> None:
-    controls = np.zeros((100, 52), np.float32)
-    controls[:, ARKIT.index("browInnerUp")] = np.nan
-    controls[:60, ARKIT.index("jawOpen")] = 0.8
-    controls[:2, ARKIT.index("cheekPuff")] = 0.9
-    controls[::2, 8:14] = 0.5
-    chances = rare_first(controls, most=4.0)
-    assert (chances[:2] == 4.0).all()
-    assert (chances[2:] <= 1.5).all()
-    assert chances.min() == 1.0
 
 
 def test_the_curves_themselves_are_in_every_step(lessons: Lessons) -> None:

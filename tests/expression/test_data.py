@@ -10,7 +10,7 @@ import pytest
 
 from freeavatar.errors import DataError
 from freeavatar.expression.augment import AugmentConfig
-from freeavatar.expression.data import FacePool, strengths
+from freeavatar.expression.data import FacePool, rare_first, strengths
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import open_shards
 
@@ -36,6 +36,35 @@ def test_mirroring_swaps_sides_and_turns_the_head(pool: FacePool) -> None:
     assert np.all((left > 0) != (right > 0))
     np.testing.assert_array_equal(samples.head_rad[:, 0] < 0, right > 0)
     assert 16 < (right > 0).sum() < 48
+
+
+def test_rare_shapes_come_more_often_and_common_ones_once() -> None:
+    controls = np.zeros((100, 52), np.float32)
+    controls[:, ARKIT.index("browInnerUp")] = np.nan
+    controls[:60, ARKIT.index("jawOpen")] = 0.8
+    controls[:2, ARKIT.index("cheekPuff")] = 0.9
+    controls[::2, 8:14] = 0.5
+    chances = rare_first(controls, most=4.0)
+    assert (chances[:2] == 4.0).all()
+    assert (chances[2:] <= 1.5).all()
+    assert chances.min() == 1.0
+
+
+def test_a_rare_shape_is_drawn_as_often_as_asked(tmp_path: Path) -> None:
+    part = tmp_path / "part-000"
+    part.mkdir()
+    arkit = np.zeros((100, 52), np.float16)
+    arkit[10:, ARKIT.index("jawOpen")] = 0.9
+    arkit[10:50, ARKIT.index("browInnerUp")] = 0.9
+    arkit[:10, ARKIT.index("cheekPuff")] = 0.9
+    np.save(part / "crops.npy", np.zeros((100, 41, 41, 3), np.uint8))
+    np.savez(part / "truth.npz", arkit=arkit, head_rad=np.zeros((100, 3)))
+    (tmp_path / "index.json").write_text(json.dumps({}))
+    config = AugmentConfig(size=32)
+    for oversampling, share in ((1.0, 0.1), (4.0, 40 / 130)):
+        pool = FacePool([tmp_path], config, oversampling=oversampling)
+        drawn = pool.draw(2000, np.random.default_rng(0)).controls[:, ARKIT.index("cheekPuff")]
+        assert (drawn > 0).mean() == pytest.approx(share, abs=0.04)
 
 
 def test_twins_show_the_same_face_twice(pool: FacePool) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from freeavatar.animator.data import FaceTables, FeatureTable, OwnTable, rig_targets
@@ -24,6 +23,7 @@ from freeavatar.animator.losses import (
 )
 from freeavatar.animator.model import Animator, AnimatorConfig
 from freeavatar.animator.onlooker import Likeness, Onlooker
+from freeavatar.expression.data import rare_first
 from freeavatar.expression.losses import known_mse
 from freeavatar.images import batch_from_pictures
 from freeavatar.renderer.data import AvatarSet, range_shares
@@ -31,8 +31,6 @@ from freeavatar.renderer.losses import picture_loss, region_weights
 from freeavatar.training.loop import LoopConfig, Losses, Run
 
 KIND = "freeavatar-animator"
-ACTIVE = 0.4
-"""A control above this is part of the shape that a face makes."""
 
 
 @dataclass(frozen=True)
@@ -167,17 +165,6 @@ def rarity(target: Tensor) -> Tensor:
     mean = values.sum(0) / count
     variance = ((values - mean).square() * known).sum(0) / count
     return known.any(0) / (variance + 0.01)
-
-
-def rare_first(
-    controls: Float[np.ndarray, "sample 52"], most: float
-) -> Float[np.ndarray, " sample"]:
-    """How often each row is drawn: up to `most` times as often for the rarest control in it."""
-    active = np.nan_to_num(controls) > ACTIVE
-    share = active.mean(axis=0)
-    usual = np.median(share[share > 0]) if share.any() else 1.0
-    rarity_of = np.clip(usual / np.maximum(share, 1e-6), 1.0, most)
-    return np.where(active, rarity_of, 1.0).max(axis=1)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class AugmentConfig:
     colour: float = 0.8
     dark: float = 0.06
     grey: float = 0.06
-    blur: float = 0.06
+    blur: float = 0.09
     noise: float = 0.07
     small: float = 0.15
     compress: float = 0.06

@@ -28,6 +28,10 @@ TAUGHT_CONTROLS: tuple[str, ...] = tuple(
 )
 
 
+ACTIVE = 0.4
+"""A control above this is part of the shape that a face makes."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """Crops with what is known of them; NaN where nothing is."""
@@ -56,8 +60,10 @@ class FacePool:
         augmentation: AugmentConfig,
         split: Split = "train",
         emphasis: float = 0.0,
+        oversampling: float = 1.0,
     ) -> None:
-        """`emphasis`: how much more often (1 + emphasis) the most lopsided render is drawn."""
+        """`emphasis`: how much more often (1 + emphasis) the most lopsided render is drawn;
+        `oversampling`: up to so many times as often for the rarest control in it."""
         self.sets: list[ShardSet] = [open_shards(folder) for folder in folders]
         self.augmentation = augmentation
         usable = [_usable_rows(shards, split) for shards in self.sets]
@@ -66,7 +72,7 @@ class FacePool:
         )
         shares = np.concatenate(
             [
-                1 + emphasis * _lopsided(shards)[r]
+                ((1 + emphasis * _lopsided(shards)) * _rare(shards, oversampling))[r]
                 for shards, r in zip(self.sets, usable, strict=True)
             ]
         )
@@ -127,6 +133,24 @@ def _lopsided(shards: ShardSet) -> Float[np.ndarray, "row"]:
     left, right = PAIRS.T
     arkit = shards.columns["arkit"].astype(np.float32)
     return np.abs(arkit[:, left] - arkit[:, right]).max(axis=1).clip(0, 1)
+
+
+def _rare(shards: ShardSet, most: float) -> Float[np.ndarray, "row"]:
+    """`rare_first`; 1 where the truth is not known."""
+    if "arkit" not in shards.columns:
+        return np.ones(len(shards))
+    return rare_first(shards.columns["arkit"].astype(np.float32), most)
+
+
+def rare_first(
+    controls: Float[np.ndarray, "sample 52"], most: float
+) -> Float[np.ndarray, " sample"]:
+    """How often each row is drawn: up to `most` times as often for the rarest control in it."""
+    active = np.nan_to_num(controls) > ACTIVE
+    share = active.mean(axis=0)
+    usual = np.median(share[share > 0]) if share.any() else 1.0
+    rarity_of = np.clip(usual / np.maximum(share, 1e-6), 1.0, most)
+    return np.where(active, rarity_of, 1.0).max(axis=1)
 
 
 def _row(shards: ShardSet, column: str, row: int, width: int) -> Float[np.ndarray, "width"]:

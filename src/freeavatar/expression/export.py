@@ -65,8 +65,14 @@ def export_network(network: ExpressionNetwork, folder: Path) -> tuple[Path, Path
     assert program is not None
     program.save(str(full), external_data=False)
     strip_traces(full)
+    # Seven bits: without VNNI pairs of products are added in 16 bits, which eight would overflow.
     quantize_dynamic(
-        str(full), str(int8), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gemm"]
+        str(full),
+        str(int8),
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        reduce_range=True,
     )
     for path in (full, int8):
         store_in_half_precision(path)

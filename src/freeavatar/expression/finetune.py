@@ -55,6 +55,9 @@ class FinetuneConfig:
     """Share of rows drawn twice (see `FacePool.draw`)."""
     emphasis: float = 3.0
     """How much more often the most lopsided render is drawn than an even one."""
+    oversampling: float = 6.0
+    """How much more often at most a render is drawn for the rarest control in it (PAPER.md: 2 to
+    10 times): of jaws pushed aside, 2 in 100, nothing was learned without it."""
     triplets: float = 1.0
     face_triplets: float = 0.5
     """Real faces among themselves: what moves and what it feels like, by two teachers."""
@@ -141,7 +144,7 @@ def finetune(
     that of a model whose answers this one is to give.
     """
     cv2.setNumThreads(1)
-    renders = FacePool(render_folders, config.augmentation, emphasis=config.emphasis)
+    renders = render_pool(render_folders, config)
     faces = FacePool(face_folders, config.augmentation) if face_folders else None
     torch.manual_seed(config.loop.seed)
     trainer = ExpressionTrainer(config.model)
@@ -182,6 +185,13 @@ def finetune(
         return expression_losses(trainer, batch, weights, config, elder)
 
     return run.fit(draw, losses, report)
+
+
+def render_pool(folders: list[Path], config: FinetuneConfig) -> FacePool:
+    """Renders, drawn as often as the configuration asks for each kind."""
+    return FacePool(
+        folders, config.augmentation, emphasis=config.emphasis, oversampling=config.oversampling
+    )
 
 
 def load_trunk(trainer: ExpressionTrainer, mae_checkpoint: Path) -> None:

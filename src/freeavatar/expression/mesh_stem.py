@@ -42,6 +42,9 @@ class Rectifier(nn.Module):
     def forward(self, maps: Float[Tensor, "batch channel height width"]) -> Tensor:
         if self.training and not torch.is_grad_enabled():
             return F.prelu(maps, self.slope.flatten())
+        if torch.compiler.is_exporting():
+            # Two passes over the maps in ONNX Runtime, where the form below takes three.
+            return maps + F.relu(maps * torch.full_like(self.slope, -1.0)) * (1 - self.slope)
         return F.relu(maps) * (1 - self.slope) + self.slope * maps
 
 

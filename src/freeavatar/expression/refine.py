@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from freeavatar.checkpoints import load_checkpoint
-from freeavatar.expression.data import FacePool, Samples
+from freeavatar.expression.data import Samples
 from freeavatar.expression.encoder import KIND, ExpressionTrainer
 from freeavatar.expression.export import config_from_json
 from freeavatar.expression.finetune import (
@@ -30,6 +30,7 @@ from freeavatar.expression.finetune import (
     Weights,
     asymmetry_weights,
     control_weights,
+    render_pool,
     token_losses,
 )
 from freeavatar.images import batch_from_pictures
@@ -101,7 +102,7 @@ def refine(
     else:
         trainer.load_state_dict(loaded.tensors)
     trainer.network.trunk.requires_grad_(False)
-    renders = FacePool(render_folders, config.losses.augmentation, emphasis=config.losses.emphasis)
+    renders = render_pool(render_folders, config.losses)
     sources = [(render_folders, config.num_renders, "renders")]
     if face_folders and config.num_faces:
         sources.append((face_folders, config.num_faces, "faces"))
@@ -173,7 +174,7 @@ def _encode_part(
 ) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    pool = FacePool(folders, config.losses.augmentation, emphasis=config.losses.emphasis)
+    pool = render_pool(folders, config.losses)
     loaded = load_checkpoint(checkpoint, KIND)
     trainer = ExpressionTrainer(config_from_json(loaded.config)).eval()
     trainer.load_state_dict(loaded.tensors)
