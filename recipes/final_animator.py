@@ -51,6 +51,9 @@ def main(options: Options) -> None:
         "--num-renders", str(options.num_renders), "--num-faces", str(options.num_faces),
         "--num-own", str(options.num_own),
     ]  # fmt: skip
+    tokens = options.expression / "renders"
+    if any(tokens.glob("part-*.npz")):  # recipes/refine_expression.py left them
+        animator += ["--tokens", str(tokens)]
     renderer = None
     if not (options.renderer / "final.safetensors").is_file():
         command = [sys.executable, str(HERE / "train_renderer.py"), *shared]

@@ -28,9 +28,11 @@ from freeavatar.animator.data import (
     encode_faces,
     encode_own,
     encode_renders,
+    from_tokens,
     load_own,
     load_table,
     save_table,
+    together,
 )
 from freeavatar.animator.export import export_animator
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
@@ -67,6 +69,9 @@ class Options:
     extra: tuple[str, ...] = EXTRA
     """Avatars beside the bundled ones, below --data."""
     out: Path = Path("runs/animator")
+    tokens: Path | None = None
+    """Tokens of renders that recipes/refine_expression.py left when it made --expression: more
+    pictures for a second each thousand."""
     num_renders: int = 20_000
     num_faces: int = 5_000
     num_own: int = 1_000
@@ -175,6 +180,8 @@ def cache_folder(options: Options) -> Path:
     """Features of this very encoder and these very pictures, and the run that learns from them."""
     encoder = (options.expression / "expression.onnx").read_bytes()
     counts = (options.num_renders, options.num_faces, options.num_own, options.seed)
+    if options.tokens is not None:
+        counts = (*counts, len(list(options.tokens.glob("part-*.npz"))))
     digest = hashlib.sha256(encoder + repr(counts).encode()).hexdigest()
     return options.out / f"features-{digest[:8]}"
 
@@ -190,6 +197,9 @@ def encode_missing(options: Options) -> Path:
         drawn = encode_renders(
             options.renders, encoder, options.num_renders, *how, _told("renders")
         )
+        if options.tokens is not None:
+            refined = options.expression / "final.safetensors"
+            drawn = together(drawn, from_tokens(options.tokens, refined))
         save_table(renders, drawn)
     if options.faces is not None and not (cache / "faces-mirrored.npz").is_file():
         faces = encode_faces(options.faces, encoder, options.num_faces, *how, _told("faces"))

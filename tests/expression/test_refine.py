@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from freeavatar.checkpoints import load_checkpoint
-from freeavatar.expression.encoder import KIND, EncoderConfig
+from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionNetwork
+from freeavatar.expression.export import load_network
 from freeavatar.expression.finetune import FinetuneConfig, finetune
-from freeavatar.expression.refine import RefineConfig, refine
+from freeavatar.expression.refine import RefineConfig, read_tokens, refine
 from freeavatar.expression.vit import ViTConfig
 from freeavatar.training.loop import LoopConfig
 
@@ -54,3 +55,21 @@ def test_the_read_out_learns_and_the_trunk_stays(renders: Path, tmp_path: Path) 
     assert {"network.pool.gather.weight", "controls.weight", "network.embedding.weight"} <= moved
     controls = [line["controls"] for line in lines]
     assert np.mean(controls[-10:]) < 0.5 * np.mean(controls[:10])
+    features, embeddings, truth = read_tokens(
+        tmp_path / "refined" / "renders", load_network(refined)
+    )
+    assert features.shape == (64, 8)
+    assert truth.shape == (64, 52)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    # The features tell how bright each face was.
+    guess, *_ = np.linalg.lstsq(np.c_[features, np.ones(64)], truth[:, 0], rcond=None)
+    left_over = truth[:, 0] - np.c_[features, np.ones(64)] @ guess
+    assert left_over.var() < 0.3 * truth[:, 0].var()
+
+
+def test_no_tokens_give_no_rows(tmp_path: Path) -> None:
+    model = EncoderConfig(
+        ViTConfig(patch_size=28, width=16, depth=1, num_heads=2), embedding_size=4, num_features=8
+    )
+    shapes = [part.shape for part in read_tokens(tmp_path, ExpressionNetwork(model))]
+    assert shapes == [(0, 8), (0, 4), (0, 52)]

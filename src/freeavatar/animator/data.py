@@ -19,6 +19,8 @@ from jaxtyping import Float, Int, UInt8
 from freeavatar.animator.identity import DrivenRig
 from freeavatar.expression.augment import AugmentConfig, augment
 from freeavatar.expression.data import TAUGHT_CONTROLS, FacePool
+from freeavatar.expression.export import load_network
+from freeavatar.expression.refine import read_tokens
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.renderer.data import open_avatar_set, range_shares
 from freeavatar.rig import ARKIT
@@ -255,6 +257,22 @@ def encode_renders(
         table["embeddings"],
         table["controls"],
         np.ones(len(table["features"]), np.float32),
+    )
+
+
+def from_tokens(folder: Path, checkpoint: Path) -> FeatureTable:
+    """Renders whose tokens `expression.refine` has left, read out by the checkpoint it made."""
+    features, embeddings, controls = read_tokens(folder, load_network(checkpoint))
+    return FeatureTable(features, embeddings, controls, np.ones(len(features), np.float32))
+
+
+def together(one: FeatureTable, other: FeatureTable) -> FeatureTable:
+    """The rows of both."""
+    return FeatureTable(
+        **{
+            f.name: np.concatenate([getattr(one, f.name), getattr(other, f.name)])
+            for f in fields(FeatureTable)
+        }
     )
 
 

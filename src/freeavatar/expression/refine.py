@@ -22,7 +22,7 @@ from torch import Tensor
 
 from freeavatar.checkpoints import load_checkpoint
 from freeavatar.expression.data import Samples
-from freeavatar.expression.encoder import KIND, ExpressionTrainer
+from freeavatar.expression.encoder import KIND, ExpressionNetwork, ExpressionTrainer
 from freeavatar.expression.export import config_from_json
 from freeavatar.expression.finetune import (
     Batch,
@@ -34,6 +34,7 @@ from freeavatar.expression.finetune import (
     token_losses,
 )
 from freeavatar.images import batch_from_pictures
+from freeavatar.rig import ARKIT
 from freeavatar.training.loop import LoopConfig, Losses, Run
 
 BLOCK = 16
@@ -162,6 +163,31 @@ def _table(
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     tokens = columns.pop("tokens")
     return TokenTable(tokens, Samples(crops=_no_pictures(len(tokens)), **columns))
+
+
+@torch.no_grad()
+def read_tokens(
+    folder: Path, network: ExpressionNetwork
+) -> tuple[
+    Float[np.ndarray, "row feature"],
+    Float[np.ndarray, "row embedding"],
+    Float[np.ndarray, "row 52"],
+]:
+    """What the network makes of the crops whose tokens `refine` left in `folder`, with their
+    controls: the trunk is what costs. None where there are no tokens."""
+    features, embeddings, controls = [], [], []
+    for path in sorted(folder.glob("part-*.npz")):
+        with np.load(path, allow_pickle=False) as file:
+            tokens, truth = torch.from_numpy(file["tokens"]).float(), file["controls"]
+        embedded, described = network.read_out(tokens)
+        features.append(described.numpy())
+        embeddings.append(embedded.numpy())
+        controls.append(truth)
+    config = network.config
+    if not controls:
+        widths = (config.feature_size, config.embedding_size, len(ARKIT))
+        features, embeddings, controls = ([np.zeros((0, n), np.float32)] for n in widths)
+    return np.concatenate(features), np.concatenate(embeddings), np.concatenate(controls)
 
 
 def _no_pictures(num: int) -> UInt8[np.ndarray, "num 0 0 3"]:
