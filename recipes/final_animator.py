@@ -30,7 +30,7 @@ class Options:
     renderer: Path = Path("runs/renderer")
     out: Path = Path("runs/animator")
     data: Path = Path("../shared/data")
-    steps: int = 1_800
+    steps: int = 2_400
     """Of the animator's training; three times as many for half as many crops learned them by
     heart (docs/experiments.md)."""
     renderer_steps: int = 2500

@@ -31,6 +31,8 @@ class Options:
     renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
     faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
     out: Path = Path("runs/expression-refined")
+    tokens: Path | None = None
+    """Where the tokens lie or are put, --out unless several runs share them."""
     num_renders: int = 56_000
     num_faces: int = 24_000
     steps: int = 6000
@@ -39,6 +41,7 @@ class Options:
     triplets: float = 1.0
     face_triplets: float = 0.6
     mixed_triplets: float = 0.3
+    sameness: float = 2.0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 
@@ -49,6 +52,7 @@ def main(options: Options) -> None:
         triplets=options.triplets,
         face_triplets=options.face_triplets,
         mixed_triplets=options.mixed_triplets,
+        sameness=options.sameness,
     )
     loop = dataclasses.replace(
         defaults.loop,
@@ -73,6 +77,7 @@ def main(options: Options) -> None:
         options.out,
         config,
         lambda line: print(line, flush=True),
+        tokens=options.tokens,
     )
     network = load_network(checkpoint)
     crops = FacePool(options.faces, losses.augmentation, "test").plain(64)

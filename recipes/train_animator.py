@@ -80,7 +80,7 @@ class Options:
     """That encode."""
     steps: int = 100_000
     minutes: float | None = 7.0
-    conditioning: Conditioning = "film"
+    conditioning: Conditioning = "hyper"
     weights: LossWeights = field(default_factory=LossWeights)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0

@@ -15,7 +15,12 @@ from freeavatar.expression.augment import AugmentConfig, augment, plain
 from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork, ExpressionTrainer
 from freeavatar.expression.export import export_network, measure_parity
 from freeavatar.expression.finetune import felt_distances, load_trunk
-from freeavatar.expression.losses import expression_distances, known_mse, triplet_loss
+from freeavatar.expression.losses import (
+    expression_distances,
+    known_mse,
+    sameness_loss,
+    triplet_loss,
+)
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.expression.vit import VisionTransformer, ViTConfig
 from freeavatar.rig import ARKIT
@@ -168,3 +173,17 @@ def test_feelings_are_compared_by_more_than_the_winner() -> None:
     assert apart[1, 2] < apart[0, 2]
     assert apart[0, 1] > 0.3 * apart[0, 2]  # plain probabilities would say a tenth
     torch.testing.assert_close(apart, apart.T)
+
+
+def test_sameness_counts_what_faces_of_one_expression_lie_apart() -> None:
+    embeddings = torch.nn.functional.normalize(torch.randn(6, 4), dim=1).requires_grad_()
+    same = torch.zeros(6, 6, dtype=torch.bool)
+    assert sameness_loss(embeddings, same) == 0
+    same[0, 1] = same[1, 0] = True
+    loss = sameness_loss(embeddings, same)
+    squared = (embeddings[:, None] - embeddings[None]).square().sum(-1)
+    others = ~torch.eye(6, dtype=torch.bool)
+    assert loss.item() == pytest.approx((squared[0, 1] / squared[others].mean()).item(), rel=1e-4)
+    (gradient,) = torch.autograd.grad(loss, embeddings)
+    assert gradient[:2].abs().sum() > 0
+    assert gradient[2:].abs().sum() == 0

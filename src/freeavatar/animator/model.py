@@ -31,7 +31,7 @@ class AnimatorConfig:
     num_blocks: int = 2
     code_size: int = 16
     """Of the avatar's identity code, as in the paper."""
-    conditioning: Conditioning = "film"
+    conditioning: Conditioning = "hyper"
     hyper_rank: int = 8
     """Width of the layer that the code generates ("hyper")."""
 

@@ -33,6 +33,7 @@ from freeavatar.expression.losses import (
     expression_distances,
     known_mse,
     left_minus_right,
+    sameness_loss,
     triplet_loss,
 )
 from freeavatar.expression.mesh_stem import MeshStem, load_mesh_weights
@@ -63,6 +64,8 @@ class FinetuneConfig:
     """Real faces among themselves: what moves and what it feels like, by two teachers."""
     mixed_triplets: float = 0.25
     """Renders and real faces together, by what they feel like: the domain is no shortcut."""
+    sameness: float = 0.5
+    """Twins and whoever shows the very same expression, drawn together."""
     votes: float = 1.0
     """Comparisons that people made, where there are some."""
     votes_per_batch: int = 12
@@ -270,6 +273,8 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: Finetune
     losses["triplets"], losses["triplet_accuracy"] = triplet_loss(
         out.embeddings, distances, both_exact
     )
+    if config.sameness:
+        losses["sameness"] = sameness_loss(out.embeddings, _same(batch))
     losses["controls"] = known_mse(out.controls[exact], batch.controls[exact], weights.controls)
     losses["asymmetry"] = known_mse(
         left_minus_right(out.controls[exact]),
@@ -279,6 +284,8 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: Finetune
     losses["head"] = known_mse(out.head_rad, batch.head_rad, weights.controls.new_full((3,), 10.0))
     total = config.triplets * losses["triplets"] + config.controls * losses["controls"]
     total = total + config.asymmetry * losses["asymmetry"]
+    if config.sameness:
+        total = total + config.sameness * losses["sameness"]
     total = total + config.head * losses["head"]
     if hinted.any():
         losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights.controls)
@@ -299,6 +306,15 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: Finetune
         total = total + config.emotion * losses["emotion"]
     losses["loss"] = total
     return losses
+
+
+def _same(batch: Batch) -> Bool[Tensor, "batch batch"]:
+    """Which faces show the very same: renders of equal truth, and a real face and its twin."""
+    told = torch.nan_to_num(torch.cat([batch.moved, batch.emotion * ~batch.exact[:, None]], dim=1))
+    alike = (told[:, None] - told[None]).abs().amax(dim=2) < 1e-5
+    unknown = ~batch.exact & torch.isnan(batch.moved).all(dim=1)
+    known = ~unknown[:, None] & ~unknown[None]
+    return alike & known & (batch.exact[:, None] == batch.exact[None])
 
 
 def felt_distances(emotion: Float[Tensor, "batch 7"]) -> Float[Tensor, "batch batch"]:

@@ -92,6 +92,22 @@ def triplet_loss(
     return hinge.sum() / active, right.sum() / clear.sum().clamp_min(1)
 
 
+def sameness_loss(
+    embeddings: Float[Tensor, "batch embedding"], same: Bool[Tensor, "batch batch"]
+) -> Float[Tensor, ""]:
+    """How far faces of one expression lie apart, as a share of what faces lie apart (squared).
+
+    A hinge is content when others are further away; damage that moves a face less than that would
+    stay. 0 where no two faces are the same.
+    """
+    squared = (2 - 2 * embeddings @ embeddings.T).clamp_min(0)
+    others = ~torch.eye(len(squared), dtype=torch.bool, device=squared.device)
+    pairs = same & others
+    if not pairs.any():
+        return squared.new_zeros(())
+    return squared[pairs].mean() / squared[others].mean().detach().clamp_min(1e-6)
+
+
 def known_mse(
     predicted: Float[Tensor, "batch column"],
     target: Float[Tensor, "batch column"],
