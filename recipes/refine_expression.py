@@ -38,10 +38,13 @@ class Options:
     steps: int = 6000
     minutes: float | None = None
     learning_rate: float = 1e-3
-    triplets: float = 1.0
-    face_triplets: float = 0.6
-    mixed_triplets: float = 0.3
-    sameness: float = 2.0
+    triplets: float = 2.0
+    face_triplets: float = 0.9
+    mixed_triplets: float = 0.5
+    sameness: float = 0.5
+    mirrors: float = 0.4
+    only_embedding: bool = False
+    """Leave features and controls as they are: an animator that learned from them stays right."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
 
@@ -53,6 +56,7 @@ def main(options: Options) -> None:
         face_triplets=options.face_triplets,
         mixed_triplets=options.mixed_triplets,
         sameness=options.sameness,
+        mirrors=options.mirrors,
     )
     loop = dataclasses.replace(
         defaults.loop,
@@ -67,6 +71,7 @@ def main(options: Options) -> None:
         defaults,
         num_renders=options.num_renders,
         num_faces=options.num_faces,
+        only_embedding=options.only_embedding,
         losses=losses,
         loop=loop,
     )

@@ -187,3 +187,18 @@ def test_sameness_counts_what_faces_of_one_expression_lie_apart() -> None:
     (gradient,) = torch.autograd.grad(loss, embeddings)
     assert gradient[:2].abs().sum() > 0
     assert gradient[2:].abs().sum() == 0
+
+
+def test_only_the_negatives_asked_for_are_told_apart() -> None:
+    embeddings = torch.nn.functional.normalize(torch.randn(5, 4), dim=1)
+    position = torch.tensor([0.0, 0.1, 3.0, 3.1, 9.0])
+    distances = (position[:, None] - position[None]).abs()
+    everybody = torch.ones(5, 5, dtype=torch.bool)
+    negatives = torch.zeros(5, 5, dtype=torch.bool)
+    loss, accuracy = triplet_loss(embeddings, distances, everybody, negatives=negatives)
+    assert loss == accuracy == 0
+    negatives[0, 2] = True
+    # Who is like the first face and unlike the third: the second, and nobody else.
+    _, accuracy = triplet_loss(embeddings, distances, everybody, negatives=negatives)
+    apart = torch.cdist(embeddings, embeddings)
+    assert accuracy.item() == float(apart[0, 1] < apart[0, 2] and apart[0, 1] < apart[1, 2])

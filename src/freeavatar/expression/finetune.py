@@ -66,6 +66,8 @@ class FinetuneConfig:
     """Renders and real faces together, by what they feel like: the domain is no shortcut."""
     sameness: float = 0.5
     """Twins and whoever shows the very same expression, drawn together."""
+    mirrors: float = 0.0
+    """Triplets of renders whose odd one is the mirror image of another: few among all."""
     votes: float = 1.0
     """Comparisons that people made, where there are some."""
     votes_per_batch: int = 12
@@ -275,6 +277,10 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: Finetune
     )
     if config.sameness:
         losses["sameness"] = sameness_loss(out.embeddings, _same(batch))
+    if config.mirrors:
+        losses["mirrors"], losses["mirror_accuracy"] = triplet_loss(
+            out.embeddings, distances, both_exact, negatives=_mirrored(batch)
+        )
     losses["controls"] = known_mse(out.controls[exact], batch.controls[exact], weights.controls)
     losses["asymmetry"] = known_mse(
         left_minus_right(out.controls[exact]),
@@ -286,6 +292,8 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: Finetune
     total = total + config.asymmetry * losses["asymmetry"]
     if config.sameness:
         total = total + config.sameness * losses["sameness"]
+    if config.mirrors:
+        total = total + config.mirrors * losses["mirrors"]
     total = total + config.head * losses["head"]
     if hinted.any():
         losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights.controls)
@@ -315,6 +323,14 @@ def _same(batch: Batch) -> Bool[Tensor, "batch batch"]:
     unknown = ~batch.exact & torch.isnan(batch.moved).all(dim=1)
     known = ~unknown[:, None] & ~unknown[None]
     return alike & known & (batch.exact[:, None] == batch.exact[None])
+
+
+def _mirrored(batch: Batch) -> Bool[Tensor, "batch batch"]:
+    """Which lopsided renders show each other's mirrored expression."""
+    columns = torch.as_tensor(ARKIT.mirror_columns, device=batch.moved.device)
+    there, back = torch.nan_to_num(batch.moved), torch.nan_to_num(batch.moved[:, columns])
+    alike = (there[:, None] - back[None]).abs().amax(dim=2) < 1e-5
+    return alike & ~_same(batch) & batch.exact[:, None] & batch.exact[None]
 
 
 def felt_distances(emotion: Float[Tensor, "batch 7"]) -> Float[Tensor, "batch batch"]:

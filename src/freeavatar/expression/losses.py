@@ -64,8 +64,11 @@ def triplet_loss(
     margin: float = 0.2,
     one_class_margin: float = 0.1,
     clearness: float = 0.75,
+    negatives: Bool[Tensor, "batch batch"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Symmetrised triplet margin loss over every clear triplet of the batch, and its accuracy.
+
+    `negatives` says whom each face is told from; anybody where it is left out.
 
     A triplet (a, p, n) is taken when d(a, p) < clearness * min(d(a, n), d(p, n)): a and p are more
     alike than either is to n (the FEC rule). The paper's margins: 0.1 when all three are alike
@@ -77,6 +80,8 @@ def triplet_loss(
         to_a, to_p = distances[:, None, :], distances[None, :, :]
         known = comparable[:, :, None] & comparable[:, None, :] & comparable[None, :, :]
         clear = known & (pair < clearness * torch.minimum(to_a, to_p))
+        if negatives is not None:
+            clear &= negatives[:, None, :]
         same = torch.eye(len(distances), dtype=torch.bool, device=distances.device)
         clear &= ~(same[:, :, None] | same[:, None, :] | same[None, :, :])
         alike = distances[comparable & ~same]

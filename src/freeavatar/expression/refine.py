@@ -50,6 +50,8 @@ class RefineConfig:
     renders_per_batch: int = 96
     faces_per_batch: int = 32
     num_processes: int = 2
+    only_embedding: bool = False
+    """Leave the features as they are too: whoever learned from them need not learn again."""
     losses: FinetuneConfig = field(default_factory=FinetuneConfig)
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
@@ -103,6 +105,9 @@ def refine(
     else:
         trainer.load_state_dict(loaded.tensors)
     trainer.network.trunk.requires_grad_(False)
+    if config.only_embedding:
+        trainer.requires_grad_(False)
+        trainer.network.embedding.requires_grad_(True)
     renders = render_pool(render_folders, config.losses)
     sources = [(render_folders, config.num_renders, "renders")]
     if face_folders and config.num_faces:
