@@ -11,7 +11,7 @@ from freeavatar.rig import ARKIT
 
 
 def batch() -> Batch:
-    """A wink, the wink again, the mirrored wink, an even smile twice, a real face twice, another."""
+    """A wink twice, the mirrored wink, an even smile twice, a real face twice, an unknown one."""
     controls = np.zeros((8, 52), np.float32)
     controls[:2, ARKIT.index("eyeBlinkLeft")] = 0.9
     controls[2, ARKIT.index("eyeBlinkRight")] = 0.9
