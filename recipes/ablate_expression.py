@@ -62,7 +62,7 @@ class Variant:
 
 
 CONTROLS = ("controls", "asymmetry", "teacher", "head", "emotion")
-TRIPLETS = ("triplets", "face_triplets", "mixed_triplets")
+TRIPLETS = ("triplets", "face_triplets", "mixed_triplets", "sameness")
 VARIANTS: dict[str, Variant] = {
     "whole": Variant(),
     "whole_mae": Variant(mae=True),
@@ -72,7 +72,7 @@ VARIANTS: dict[str, Variant] = {
     "vit_tiny": Variant(vit_tiny()),
     "vit_tiny_mae": Variant(vit_tiny(), mae=True),
     "vit_small": Variant(vit_small()),
-    "paper": Variant(vit_tiny(), mae=True, off=CONTROLS, pool="mean"),
+    "paper": Variant(vit_tiny(), mae=True, off=(*CONTROLS, "sameness"), pool="mean"),
     "renders_only": Variant(off=("faces_per_batch",)),
     "no_asymmetry": Variant(off=("asymmetry", "emphasis")),
     "triplets_only": Variant(off=CONTROLS),
@@ -80,6 +80,8 @@ VARIANTS: dict[str, Variant] = {
     "no_emotion_teacher": Variant(off=("emotion", "mixed_triplets", "face_triplets")),
     "no_score_teacher": Variant(off=("teacher",)),
     "no_twins": Variant(off=("twins",)),
+    "no_sameness": Variant(off=("sameness",)),
+    "no_oversampling": Variant(off=("oversampling",)),
     "read_out": Variant(read_out=True),
     "read_out_renders_only": Variant(off=("faces_per_batch",), read_out=True),
     "read_out_no_asymmetry": Variant(off=("asymmetry",), read_out=True),

@@ -127,6 +127,7 @@ def test_votes_of_people_join_the_loss(renders: Path, tmp_path: Path) -> None:
     for line in lines:
         known = short.triplets * line["triplets"] + short.controls * line["controls"]
         known += short.asymmetry * line["asymmetry"] + short.head * line["head"]
+        known += short.sameness * line["sameness"]
         known += short.votes * line["votes"]
         assert line["votes"] > 0
         assert line["loss"] == pytest.approx(known, abs=1e-3)
@@ -155,6 +156,7 @@ def test_a_teacher_joins_the_loss(renders: Path, tmp_path: Path) -> None:
     for line in lines:
         known = short.triplets * line["triplets"] + short.controls * line["controls"]
         known += short.asymmetry * line["asymmetry"] + short.head * line["head"]
+        known += short.sameness * line["sameness"]
         assert line["distil"] > 0
         assert line["loss"] == pytest.approx(known + short.distil * line["distil"], abs=1e-3)
 

@@ -145,11 +145,12 @@ def _rare(shards: ShardSet, most: float) -> Float[np.ndarray, "row"]:
 def rare_first(
     controls: Float[np.ndarray, "sample 52"], most: float
 ) -> Float[np.ndarray, " sample"]:
-    """How often each row is drawn: up to `most` times as often for the rarest control in it."""
+    """How often each row is drawn: up to `most` times as often for the rarest control in it; all
+    alike where that is 1 or less."""
     active = np.nan_to_num(controls) > ACTIVE
     share = active.mean(axis=0)
     usual = np.median(share[share > 0]) if share.any() else 1.0
-    rarity_of = np.clip(usual / np.maximum(share, 1e-6), 1.0, most)
+    rarity_of = np.clip(usual / np.maximum(share, 1e-6), 1.0, max(most, 1.0))
     return np.where(active, rarity_of, 1.0).max(axis=1)
 
 
