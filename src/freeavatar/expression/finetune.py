@@ -58,7 +58,7 @@ class FinetuneConfig:
     """How much more often the most lopsided render is drawn than an even one."""
     oversampling: float = 6.0
     """How much more often at most a render is drawn for the rarest control in it (PAPER.md: 2 to
-    10 times): of jaws pushed aside, 2 in 100, nothing was learned without it."""
+    10 times): jaws pushed aside are in 2 of 100 renders."""
     triplets: float = 1.0
     face_triplets: float = 0.5
     """Real faces among themselves: what moves and what it feels like, by two teachers."""
