@@ -6,7 +6,8 @@
 Data      data/renders/actors (recipes/render_actors.py), data/faces/fairface (prepare_faces.py),
           --mae runs/mae-laptop/final.safetensors (pretrain_faces.py) for other trunks than mesh
 Hardware  2 CPU cores, one process each; python ... --device cuda on a GPU
-Expected  after 7,600 steps of 92 crops: correlation of held-out stills 0.55, triplets 0.79;
+Expected  after 7,600 steps of 92 crops: correlation of held-out stills 0.55, triplets 0.79; after
+          13,600 0.59 and 0.83;
           see docs/experiments.md
 """
 

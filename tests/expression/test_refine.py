@@ -67,6 +67,25 @@ def test_the_read_out_learns_and_the_trunk_stays(renders: Path, tmp_path: Path) 
     assert left_over.var() < 0.3 * truth[:, 0].var()
 
 
+def test_the_embedding_alone_can_be_taught(renders: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    model = EncoderConfig(
+        ViTConfig(patch_size=28, width=16, depth=1, num_heads=2),
+        embedding_size=4, token_size=4, num_features=8,
+    )  # fmt: skip
+    losses = FinetuneConfig(model, renders_per_batch=16, faces_per_batch=0, loop=LOOP)
+    start = finetune([renders], [], None, tmp_path / "start", losses)
+    config = RefineConfig(
+        num_renders=32, num_faces=0, renders_per_batch=32, num_processes=1, losses=losses,
+        only_embedding=True, loop=dataclasses.replace(LOOP, num_steps=5, learning_rate=1e-2),
+    )  # fmt: skip
+    refined = refine(start, [renders], [], tmp_path / "refined", config)
+    before, after = (load_checkpoint(path, KIND).tensors for path in (start, refined))
+    moved = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert "network.embedding.weight" in moved
+    assert all(name.startswith(("network.embedding.", "network.spread.")) for name in moved)
+
+
 def test_no_tokens_give_no_rows(tmp_path: Path) -> None:
     model = EncoderConfig(
         ViTConfig(patch_size=28, width=16, depth=1, num_heads=2), embedding_size=4, num_features=8
