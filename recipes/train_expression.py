@@ -53,6 +53,8 @@ class Options:
     triplets: float = 0.5
     face_triplets: float = 0.4
     mixed_triplets: float = 0.2
+    sameness: float = 0.5
+    mirrors: float = 0.2
     controls: float = 1.0
     teacher: float = 0.5
     emotion: float = 0.2
@@ -73,6 +75,8 @@ def main(options: Options) -> None:
         triplets=options.triplets,
         face_triplets=options.face_triplets,
         mixed_triplets=options.mixed_triplets,
+        sameness=options.sameness,
+        mirrors=options.mirrors,
         controls=options.controls,
         teacher=options.teacher,
         emotion=options.emotion,

@@ -67,3 +67,9 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime raises unnamed C++ errors for damaged files
         raise WeightsError(f"{path} cannot be run by ONNX Runtime ({error}).") from error
+
+
+@cache
+def shared_session(path: Path) -> onnxruntime.InferenceSession:
+    """One session of a file for all who ask; it may be run from several threads at once."""
+    return open_session(path)

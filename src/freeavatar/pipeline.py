@@ -17,6 +17,7 @@ from freeavatar.animation import AnimationClip
 from freeavatar.animator.runtime import Animator
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.capture.actors import choose, find_people
+from freeavatar.capture.follow import open_networks
 from freeavatar.capture.track import Anchor, TrackConfig
 from freeavatar.capture.video import open_video
 from freeavatar.errors import InputError, NoFaceFound
@@ -86,7 +87,9 @@ class Models:
 
     @staticmethod
     def load() -> Models:
-        """The weights that ship with the package, the faster variant of each."""
+        """The weights that ship with the package, the faster variant of each; what capture needs
+        is opened too, and stays open."""
+        open_networks()
         return Models(ExpressionEncoder.load(variant="int8"), Animator.load())
 
     def check(self, avatars: Sequence[Avatar]) -> None:

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from freeavatar.capture.align import CropFrame
-from freeavatar.capture.steady import SteadyConfig, smooth_frames
+from freeavatar.capture.steady import (
+    PastSteadier,
+    Placed,
+    Steadier,
+    SteadyConfig,
+    smooth_frames,
+)
 from freeavatar.capture.track import LostInterval, TrackConfig, lost_intervals, track_actor
 from freeavatar.capture.video import Frame, open_video
 from freeavatar.errors import NoFaceFound
@@ -134,6 +140,24 @@ def test_smoothing_calms_jitter_and_adds_no_lag():
         for _ in range(100)
     ]
     assert np.std(still) < 0.25
+
+
+def test_a_crop_rests_while_the_face_wanders_and_trails_a_move_by_the_slack():
+    config = SteadyConfig(look_ahead=0, slack_side=0.002)
+    wander, move = 0.15 * np.sin(np.arange(30.0)), np.arange(1.0, 11.0)
+    x = np.concatenate([wander, move])
+    frames = [CropFrame(np.array([v, 50.0]), 100.0, 0.1) for v in x]
+    placed = [Placed(i, i / 30, frame, None, shot=0) for i, frame in enumerate(frames)]
+    forward = Steadier(config)
+    steady = [frame for each in placed for _, frame in forward.push(each)]
+    centers_px = np.array([frame.center_px[0] for frame in steady if frame is not None])
+    assert np.ptp(centers_px[:30]) <= 0.15
+    np.testing.assert_allclose(centers_px[30:], move - 0.2, atol=1e-6)
+    live = PastSteadier(config)
+    assert live.steady(0.0, frames[0]).center_px[0] == x[0]
+    assert live.steady(1.0, frames[4]).center_px[0] == x[0]
+    live.reset()
+    assert live.steady(2.0, frames[4]).center_px[0] == x[4]
 
 
 def test_a_leaning_head_is_smoothed_across_half_a_turn():

@@ -14,6 +14,7 @@ from freeavatar.avatars.gltf import load_avatar
 from freeavatar.datasets.actors import Actor, cut_to_face, make_actor
 from freeavatar.datasets.motion_sources import (
     HELD_OUT_TAKES,
+    RARE,
     SOURCES,
     MotionSources,
     load_motion,
@@ -102,6 +103,8 @@ def test_another_set_is_never_mixed_into_a_folder(spec: RenderSet, tmp_path: Pat
     before = (tmp_path / "index.json").read_text()
     with pytest.raises(DataError, match="seed differ"):
         write_renders(replace(spec, seed=6), tmp_path)
+    with pytest.raises(DataError, match="rare_share differ"):
+        write_renders(replace(spec, motion=replace(NO_TAKES, rare_share=0.5)), tmp_path)
     assert json.loads((tmp_path / "index.json").read_text()) == json.loads(before)
 
 
@@ -144,6 +147,20 @@ def test_every_control_is_seen_alone_and_every_side_as_often_as_the_other():
     assert never <= {"mouthClose", "tongueOut"}
     mean, partner = values.mean(0), values.mean(0)[ARKIT.mirror_columns]
     np.testing.assert_allclose(mean, partner, atol=0.04)
+
+
+def test_rare_controls_can_be_asked_for():
+    rng = np.random.default_rng(0)
+    usual, values = (
+        np.stack([source.draw(rng)[0] for _ in range(600)])
+        for source in (NO_TAKES, replace(NO_TAKES, rare_share=1.0))
+    )
+    columns = [ARKIT.index(name) for name in RARE]
+    assert ((values > 0.25).mean(0)[columns] > 0.03).all()
+    sideways = [ARKIT.index(name) for name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight")]
+    often, seldom = ((each[:, sideways] > 0.4).any(1).mean() for each in (values, usual))
+    assert often > 2 * seldom
+    np.testing.assert_allclose(values.mean(0), values.mean(0)[ARKIT.mirror_columns], atol=0.05)
 
 
 def test_what_is_plausible_is_plausible_in_the_mirror():

@@ -109,8 +109,14 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def no_thread_left() -> Iterator[None]:
-    """Fails when a thread that the test started is still running."""
+    """Fails when a thread that the test started does not end.
+
+    It may take a moment: websockets closes a connection before its keepalive thread has noticed.
+    """
     before = set(threading.enumerate())
     yield
-    left = [thread.name for thread in threading.enumerate() if thread not in before]
-    assert left == []
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    end_s = time.monotonic() + 20.0
+    for thread in left:
+        thread.join(max(end_s - time.monotonic(), 0.0))
+    assert [thread.name for thread in left if thread.is_alive()] == []

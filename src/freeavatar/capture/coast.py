@@ -20,6 +20,10 @@ _LOOK_SIDE = 20
 _SEARCH_SIDE = 30
 """The face is looked for up to a quarter of its side away from where it is expected."""
 _GLIMPSE_SIDE = 16
+_GLIMPSE_GRID: Float[np.ndarray, "256 2"] = (
+    np.mgrid[:_GLIMPSE_SIDE, :_GLIMPSE_SIDE].reshape(2, -1).T[:, ::-1] + 0.5
+)
+"""Columns and rows of the grid, row by row."""
 _DAMPING = 0.85
 """A head that is not seen is expected to slow down, a share each frame."""
 
@@ -59,10 +63,9 @@ def glimpse(
 ) -> Float[np.ndarray, "16 16"]:
     """Single green pixels of the face, on a coarse grid: what takes no time to look at."""
     picture_from_grid = _inner(frame).picture_from_crop(_GLIMPSE_SIDE)
-    y, x = np.mgrid[:_GLIMPSE_SIDE, :_GLIMPSE_SIDE] + 0.5
-    places = np.stack([x, y], axis=-1) @ picture_from_grid[:, :2].T + picture_from_grid[:, 2]
+    places = _GLIMPSE_GRID @ picture_from_grid[:, :2].T + picture_from_grid[:, 2]
     limit = np.array([picture.shape[1], picture.shape[0]]) - 1
-    columns, rows = np.clip(places, 0, limit).astype(int).reshape(-1, 2).T
+    columns, rows = np.clip(places, 0, limit).astype(int).T
     seen = picture[rows, columns, 1].astype(np.float64)
     return seen.reshape(_GLIMPSE_SIDE, _GLIMPSE_SIDE)
 

@@ -40,21 +40,21 @@ class CutFinder:
         self._thumbnail = thumbnail
         if before is None:
             return False
-        likeness = _correlation(thumbnail, before)
-        change = float(np.abs(thumbnail - before).mean())
-        cut = change > _QUIET and (
-            likeness < _UNLIKE
-            or (
-                likeness < _LESS_ALIKE
-                and change > _STANDS_OUT * max(self._usual(), _QUIET)
-                and _shared_colors(thumbnail, before) < _OTHER_COLORS
-            )
-        )
+        change = cv2.norm(thumbnail, before, cv2.NORM_L1) / thumbnail.size
+        cut = change > _QUIET and self._another_shot(thumbnail, before, change)
         if cut:
             self._changes.clear()
         else:
             self._changes.append(change)
         return cut
+
+    def _another_shot(self, thumbnail: np.ndarray, before: np.ndarray, change: float) -> bool:
+        likeness = _correlation(thumbnail, before)
+        return likeness < _UNLIKE or (
+            likeness < _LESS_ALIKE
+            and change > _STANDS_OUT * max(self._usual(), _QUIET)
+            and _shared_colors(thumbnail, before) < _OTHER_COLORS
+        )
 
     def _usual(self) -> float:
         """How much changed from frame to frame in the last second."""

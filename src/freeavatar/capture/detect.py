@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from freeavatar.inference import open_session
+from freeavatar.inference import shared_session
 
 MODELS = Path(__file__).parent / "models"
 
@@ -49,9 +49,9 @@ class FaceDetector:
 
     def __init__(self, min_score: float = 0.5) -> None:
         self._min_score = min_score
-        self._blaze = open_session(MODELS / "face_detector.onnx")
+        self._blaze = shared_session(MODELS / "face_detector.onnx")
         self._anchors = _blaze_anchors()
-        self._yunet = open_session(MODELS / "face_detection_yunet_2023mar.onnx")
+        self._yunet = shared_session(MODELS / "face_detection_yunet_2023mar.onnx")
 
     def find(self, picture: UInt8[np.ndarray, "height width 3"]) -> list[Detection]:
         """Faces by falling score; empty when neither detector sees one."""

@@ -99,6 +99,12 @@ class _Candidate:
     frame: CropFrame
 
 
+def open_networks() -> None:
+    """Load what capture looks with; otherwise the first take does it. They stay loaded."""
+    Cascade()
+    FaceMesh()
+
+
 class Follower:
     """Keeps to one face from frame to frame: mesh first, detectors when the mesh loses it."""
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 
 from freeavatar.capture.detect import MODELS, Detection
 from freeavatar.capture.patch import cut_patch
-from freeavatar.inference import open_session
+from freeavatar.inference import shared_session
 
 _INPUT_SIDE = 256
 _RIGHT_EYE_OUTER, _LEFT_EYE_OUTER = 33, 263
@@ -60,7 +60,7 @@ class FaceMesh:
     """The landmark network."""
 
     def __init__(self) -> None:
-        self._session = open_session(MODELS / "face_landmarks_detector_prelu_as_dwconv.onnx")
+        self._session = shared_session(MODELS / "face_landmarks_detector_prelu_as_dwconv.onnx")
 
     def read(self, picture: UInt8[np.ndarray, "height width 3"], region: Region) -> Mesh:
         """Landmarks of the face inside the region; look at `score` before using them."""

@@ -36,6 +36,9 @@ class SteadyConfig:
     most_sigma_side: float = 0.06
     """Where landmarks tremble more (darkness, blur), the share grows with what is measured around
     the frame, up to this."""
+    slack_side: float = 0.002
+    """A crop rests until the face has left it by this share of its side (half a pixel of the
+    crop): landmarks of a held picture wander by less. Radians for the roll."""
 
 
 def patch_around(picture: UInt8[np.ndarray, "height width 3"], frame: CropFrame) -> Patch:
@@ -72,6 +75,7 @@ class Steadier:
         self._config = config
         self._window: list[Placed] = []
         self._next = 0
+        self._resting = _Resting(config.slack_side)
 
     def push(self, placed: Placed) -> Iterator[tuple[Placed, CropFrame | None]]:
         """Add one frame; yields those whose look-ahead is complete."""
@@ -86,7 +90,7 @@ class Steadier:
 
     def _pop(self) -> tuple[Placed, CropFrame | None]:
         placed = self._window[self._next]
-        steady = self._smooth(self._next)
+        steady = self._resting.follow(self._smooth(self._next), placed.shot)
         # Poses of the past are still needed, their pixels are not.
         self._window[self._next] = Placed(
             placed.index, placed.time_s, placed.frame, None, placed.shot
@@ -152,6 +156,25 @@ def _tremble(rows: Float[np.ndarray, "frame 4"]) -> float:
     return float(median.max() / 0.6745)
 
 
+class _Resting:
+    """Follows a crop like something drawn on a slack string: it moves only when the string is
+    tight, and then as far as the end that pulls."""
+
+    def __init__(self, slack_side: float) -> None:
+        self._slack_side = slack_side
+        self._last: CropFrame | None = None
+        self._shot: int | None = None
+
+    def follow(self, frame: CropFrame | None, shot: int) -> CropFrame | None:
+        """Where the crop rests now; a new shot, and a face that was lost, begin anew."""
+        if frame is not None and self._last is not None and shot == self._shot:
+            pulled = _offsets([frame], self._last)
+            moved = pulled - np.clip(pulled, -self._slack_side, self._slack_side)
+            frame = _averaged(self._last, moved, np.ones(1))
+        self._last, self._shot = frame, shot
+        return frame
+
+
 class PastSteadier:
     """Steadies each frame at once, by the frames before it.
 
@@ -162,10 +185,12 @@ class PastSteadier:
     def __init__(self, config: SteadyConfig) -> None:
         self._config = config
         self._past: deque[tuple[float, CropFrame]] = deque(maxlen=config.look_ahead + 1)
+        self._resting = _Resting(config.slack_side)
 
     def reset(self) -> None:
         """A cut or a loss: what was there says nothing about what comes."""
         self._past.clear()
+        self._resting = _Resting(self._config.slack_side)
 
     def steady(self, time_s: float, frame: CropFrame) -> CropFrame:
         """The frame of this moment, averaged with those of the past near to it."""
@@ -173,7 +198,8 @@ class PastSteadier:
         rows = _offsets([frame for _, frame in self._past], frame)
         delay = np.array([then_s - time_s for then_s, _ in self._past])
         away = np.abs(rows).max(axis=1)
-        return _averaged(frame, rows, _weights(delay, away, self._config))
+        steady = _averaged(frame, rows, _weights(delay, away, self._config))
+        return self._resting.follow(steady, 0) or steady
 
 
 def _offsets(frames: Sequence[CropFrame], middle: CropFrame) -> Float[np.ndarray, "frame 4"]:

@@ -35,6 +35,9 @@ class Renders:
     """A set of `freeavatar data faces`, to cut blurred backgrounds from."""
     num_identities: int = 60
     """ICT people."""
+    rare: float = 0.0
+    """Share of pictures in which a few controls move that are seldom seen: sideways jaws, rolled
+    lips, puffed cheeks."""
     occluded: float | None = None
     """Share of pictures with hands, hair, glasses, masks or microphones before the face
     [default: 0.2 for training, 0 held out]."""
@@ -54,15 +57,20 @@ class Renders:
         damaged = default if self.camera_damage is None else self.camera_damage
         if min(self.num, self.processes, self.part_size) < 1:
             raise UsageError("--num, --processes and --part-size must be at least 1.")
-        if not (0 <= occluded <= 1 and 0 <= damaged <= 1):
-            raise UsageError("--occluded and --camera-damage are shares from 0 to 1.")
+        if not all(0 <= share <= 1 for share in (occluded, damaged, self.rare)):
+            raise UsageError("--occluded, --camera-damage and --rare are shares from 0 to 1.")
         from freeavatar.datasets.casting import CastConfig, make_render_set
         from freeavatar.datasets.contact_sheets import sheet
         from freeavatar.datasets.felt import label_emotions
         from freeavatar.datasets.renders import claim_folder, draw_shard, write_renders
 
         cast = CastConfig(
-            self.people, self.data, self.extra_avatars, self.backgrounds, self.num_identities
+            self.people,
+            self.data,
+            self.extra_avatars,
+            self.backgrounds,
+            self.num_identities,
+            self.rare,
         )
         with Terminal().progress("renders") as on_progress:
             spec = make_render_set(

@@ -52,6 +52,8 @@ class CastConfig:
     """A set of real faces, to cut blurred backgrounds from."""
     num_identities: int = 60
     """ICT people."""
+    rare_share: float = 0.0
+    """How often a few controls move that are seldom seen (`motion_sources.RARE`)."""
 
 
 def make_render_set(
@@ -83,7 +85,9 @@ def make_render_set(
     return RenderSet(
         actors=tuple(actors),
         weights=tuple(weights),
-        motion=load_motion([path for path in takes if path.stem not in HELD_OUT_TAKES]),
+        motion=load_motion(
+            [path for path in takes if path.stem not in HELD_OUT_TAKES], config.rare_share
+        ),
         backgrounds=Backgrounds(tuple(_background_pictures(config.backgrounds))),
         seed=seed + (0 if config.people == "training" else HELD_OUT_SEED),
         num=num,

@@ -25,12 +25,21 @@ SOURCES = ("neutral", "single", "pair", "facs", "sparse", "take", "mixed")
 _SHARES = np.array([0.04, 0.13, 0.06, 0.30, 0.12, 0.23, 0.12])
 """How often each source is chosen; the two that need takes pass to facs when there are none."""
 
+_SPARSE = SOURCES.index("sparse")
 _GAZE = ARKIT.columns("gaze")
 _NOT_GAZE = np.setdiff1d(np.arange(len(ARKIT)), _GAZE)
 _UPPER_FACE = np.array(
     [i for i, c in enumerate(ARKIT.controls) if c.region in ("brow", "eye", "gaze")]
 )
 _SINGLES = tuple(name for name in ARKIT_NAMES if name not in ("mouthClose", "tongueOut"))
+RARE = (
+    "jawForward", "jawLeft", "jawRight", "mouthLeft", "mouthRight", "mouthClose", "cheekPuff",
+    "mouthRollUpper", "mouthRollLower", "mouthShrugUpper", "mouthShrugLower", "mouthPucker",
+    "mouthFunnel", "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthPressLeft", "mouthPressRight", "mouthFrownLeft", "mouthFrownRight", "noseSneerLeft",
+    "noseSneerRight", "cheekSquintLeft", "cheekSquintRight", "tongueOut",
+)  # fmt: skip
+"""What the other sources show seldom and networks learn last: sideways jaws, rolled lips."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,13 @@ class MotionSources:
 
     takes: Float[np.ndarray, "frame 52"]
     """Frames of all takes in one table; may be empty."""
+    rare_share: float = 0.0
+    """How often one to three of `RARE` move instead, strongly; they count as source "sparse"."""
 
     def draw(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, "52"], int]:
         """One expression and the index of its source in SOURCES."""
+        if self.rare_share and rng.random() < self.rare_share:
+            return plausible(_with_gaze_and_blink(_rare(rng), rng, often=True)), _SPARSE
         source = SOURCES[int(rng.choice(len(SOURCES), p=_SHARES))]
         if source in ("take", "mixed") and not len(self.takes):
             source = "facs"
@@ -98,13 +111,14 @@ def read_take(path: Path) -> Float[np.ndarray, "frame 52"]:
     return np.clip(np.array(values, np.float32).reshape(-1, len(ARKIT)), 0.0, 1.0)
 
 
-def load_motion(paths: Sequence[Path]) -> MotionSources:
+def load_motion(paths: Sequence[Path], rare_share: float = 0.0) -> MotionSources:
     """Sources with these takes; ValueError for a take that is kept for judging."""
     for path in paths:
         if path.stem in HELD_OUT_TAKES:
             raise ValueError(f"{path.name} is held out for evaluation and may not be trained on")
     tables = [read_take(path) for path in paths]
-    return MotionSources(np.concatenate([np.zeros((0, len(ARKIT)), np.float32), *tables]))
+    frames = np.concatenate([np.zeros((0, len(ARKIT)), np.float32), *tables])
+    return MotionSources(frames, rare_share)
 
 
 def plausible(values: Float[np.ndarray, "52"]) -> Float[np.ndarray, "52"]:
@@ -202,6 +216,25 @@ def _sparse(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
     # Eyes that are half shut hide what else they do; not in every other picture.
     if rng.random() < 0.6:
         values[[ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]] = 0.0
+    return values
+
+
+def _rare(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
+    """One to three rare controls, their partners half of the time, often with what faces do."""
+    values = np.zeros(len(ARKIT))
+    for name in rng.choice(RARE, int(rng.choice([1, 2, 3], p=[0.5, 0.3, 0.2])), replace=False):
+        column = ARKIT.index(str(name))
+        values[column] = rng.uniform(0.3, 1.0)
+        partner = int(ARKIT.mirror_columns[column])
+        if partner != column and rng.random() < 0.5:
+            values[partner] = values[column] * rng.uniform(0.85, 1.15)
+    jaw, close = ARKIT.index("jawOpen"), ARKIT.index("mouthClose")
+    if values[close]:
+        values[jaw] = values[close] * rng.uniform(1.0, 1.6)
+    elif rng.random() < 0.35:
+        values[jaw] = rng.uniform(0.05, 0.7)
+    if rng.random() < 0.4:
+        values = np.maximum(values, rng.uniform(0.2, 0.8) * _facs(rng))
     return values
 
 

@@ -228,13 +228,16 @@ def claim_folder(spec: RenderSet, out: Path) -> None:
         "weights": list(spec.weights),
     }
     # Written only where used: sets without them stay what they were.
-    for name in ("occluded_share", "camera_damage_share"):
-        if getattr(spec, name):
-            index[name] = getattr(spec, name)
+    shares = {
+        "occluded_share": spec.occluded_share,
+        "camera_damage_share": spec.camera_damage_share,
+        "rare_share": spec.motion.rare_share,
+    }
+    index |= {name: share for name, share in shares.items() if share}
     path = out / "index.json"
     if path.is_file():
         found = json.loads(path.read_text())
-        keys = {*index, "occluded_share", "camera_damage_share"}
+        keys = {*index, *shares}
         different = sorted(key for key in keys if found.get(key) != index.get(key))
         if different:
             raise DataError(

@@ -28,11 +28,11 @@ class AugmentConfig:
     colour: float = 0.8
     dark: float = 0.06
     grey: float = 0.06
-    blur: float = 0.09
+    blur: float = 0.12
     noise: float = 0.07
     small: float = 0.15
     compress: float = 0.06
-    cover: float = 0.10
+    cover: float = 0.14
 
 
 def gentle(size: int) -> AugmentConfig:
