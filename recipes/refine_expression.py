@@ -2,7 +2,7 @@
 
     python recipes/refine_expression.py
 
-Data      data/renders/actors, data/faces/fairface, runs/expression/final.safetensors
+Data      data/renders/actors and rare, data/faces/fairface, runs/expression/final.safetensors
 Hardware  2 CPU cores: 7 minutes of encoding, 6 of training
 Expected  see docs/experiments.md
 """
@@ -28,7 +28,9 @@ class Options:
     """Refine the read-out and export it to ONNX."""
 
     checkpoint: Path = Path("runs/expression/final.safetensors")
-    renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
+    renders: list[Path] = field(
+        default_factory=lambda: [Path("data/renders/actors"), Path("data/renders/rare")]
+    )
     faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
     out: Path = Path("runs/expression-refined")
     tokens: Path | None = None

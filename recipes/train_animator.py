@@ -2,7 +2,7 @@
 
     torchrun --nproc-per-node 2 recipes/train_animator.py --minutes 7
 
-Data      data/renders/actors, data/renders/avatars (train_renderer.py), data/faces/fairface
+Data      data/renders/actors and rare, data/renders/avatars (train_renderer.py), data/faces/fairface
 Networks  runs/expression (expression.onnx, final.safetensors), runs/renderer/final.safetensors
 Hardware  2 CPU cores: about 5 minutes of encoding, once per encoder, then --minutes of training
 Expected  see docs/experiments.md
@@ -57,7 +57,7 @@ EXTRA = (
 class Options:
     """Train the animator and export it to ONNX."""
 
-    renders: tuple[Path, ...] = (Path("data/renders/actors"),)
+    renders: tuple[Path, ...] = (Path("data/renders/actors"), Path("data/renders/rare"))
     faces: Path | None = Path("data/faces/fairface")
     sets: Path = Path("data/renders/avatars")
     """Pictures of the avatars themselves; avatars without a set learn by names alone."""

@@ -3,7 +3,8 @@
     torchrun --nproc-per-node 2 recipes/train_expression.py --minutes 120 --compiled
     python recipes/watch_expression.py         # how it does on people it never saw, while it trains
 
-Data      data/renders/actors (recipes/render_actors.py), data/faces/fairface (prepare_faces.py),
+Data      data/renders/actors and rare (recipes/render_actors.py), data/faces/fairface
+          (prepare_faces.py),
           --mae runs/mae-laptop/final.safetensors (pretrain_faces.py) for other trunks than mesh
 Hardware  2 CPU cores, one process each; python ... --device cuda on a GPU
 Expected  after 7,600 steps of 92 crops: correlation of held-out stills 0.55, triplets 0.79; after
@@ -35,7 +36,9 @@ SIZES = {"mesh": vit_mesh, "laptop": vit_laptop, "tiny": vit_tiny, "small": vit_
 class Options:
     """Train the expression encoder and export it to ONNX."""
 
-    renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
+    renders: list[Path] = field(
+        default_factory=lambda: [Path("data/renders/actors"), Path("data/renders/rare")]
+    )
     faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
     mae: Path = Path("none")
     """final.safetensors of recipes/pretrain_faces.py."""
