@@ -8,7 +8,7 @@ Data      data/renders/actors and rare (recipes/render_actors.py), data/faces/fa
           --mae runs/mae-laptop/final.safetensors (pretrain_faces.py) for other trunks than mesh
 Hardware  2 CPU cores, one process each; python ... --device cuda on a GPU
 Expected  after 7,600 steps of 92 crops: correlation of held-out stills 0.55, triplets 0.79; after
-          13,600 0.59 and 0.83;
+          13,600 0.59 and 0.83; after 19,900 0.61 and 0.83;
           see docs/experiments.md
 """
 

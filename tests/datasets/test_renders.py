@@ -160,7 +160,7 @@ def test_rare_controls_can_be_asked_for():
     sideways = [ARKIT.index(name) for name in ("jawLeft", "jawRight", "mouthLeft", "mouthRight")]
     often, seldom = ((each[:, sideways] > 0.4).any(1).mean() for each in (values, usual))
     assert often > 2 * seldom
-    np.testing.assert_allclose(values.mean(0), values.mean(0)[ARKIT.mirror_columns], atol=0.05)
+    np.testing.assert_allclose(values.mean(0), values.mean(0)[ARKIT.mirror_columns], atol=0.03)
 
 
 def test_what_is_plausible_is_plausible_in_the_mirror():

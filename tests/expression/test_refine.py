@@ -35,22 +35,32 @@ def renders(tmp_path: Path) -> Path:
     return part.parent
 
 
-def test_the_read_out_learns_and_the_trunk_stays(renders: Path, tmp_path: Path) -> None:
+def hardly_trained(renders: Path, folder: Path) -> tuple[FinetuneConfig, Path]:
+    """How a tiny model was trained for two steps, and where it is."""
     torch.set_num_threads(1)
     model = EncoderConfig(
         ViTConfig(patch_size=28, width=16, depth=1, num_heads=2),
         embedding_size=4, token_size=4, num_features=8,
     )  # fmt: skip
-    losses = FinetuneConfig(model, renders_per_batch=16, faces_per_batch=0, loop=LOOP)
-    start = finetune([renders], [], None, tmp_path / "start", losses)
+    config = FinetuneConfig(model, renders_per_batch=16, faces_per_batch=0, loop=LOOP)
+    return config, finetune([renders], [], None, folder / "start", config)
+
+
+def changed(start: Path, refined: Path) -> set[str]:
+    """Names of the tensors that differ."""
+    before, after = (load_checkpoint(path, KIND).tensors for path in (start, refined))
+    return {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+
+
+def test_the_read_out_learns_and_the_trunk_stays(renders: Path, tmp_path: Path) -> None:
+    losses, start = hardly_trained(renders, tmp_path)
     config = RefineConfig(
         num_renders=64, num_faces=0, renders_per_batch=32, num_processes=1, losses=losses,
         loop=dataclasses.replace(LOOP, num_steps=120, learning_rate=1e-2, ema_decay=0.9),
     )  # fmt: skip
     lines: list[dict[str, float]] = []
     refined = refine(start, [renders], [], tmp_path / "refined", config, lines.append)
-    before, after = (load_checkpoint(path, KIND).tensors for path in (start, refined))
-    moved = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    moved = changed(start, refined)
     assert not any(name.startswith("network.trunk.") for name in moved)
     assert {"network.pool.gather.weight", "controls.weight", "network.embedding.weight"} <= moved
     controls = [line["controls"] for line in lines]
@@ -68,20 +78,13 @@ def test_the_read_out_learns_and_the_trunk_stays(renders: Path, tmp_path: Path) 
 
 
 def test_the_embedding_alone_can_be_taught(renders: Path, tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    model = EncoderConfig(
-        ViTConfig(patch_size=28, width=16, depth=1, num_heads=2),
-        embedding_size=4, token_size=4, num_features=8,
-    )  # fmt: skip
-    losses = FinetuneConfig(model, renders_per_batch=16, faces_per_batch=0, loop=LOOP)
-    start = finetune([renders], [], None, tmp_path / "start", losses)
+    losses, start = hardly_trained(renders, tmp_path)
     config = RefineConfig(
         num_renders=32, num_faces=0, renders_per_batch=32, num_processes=1, losses=losses,
         only_embedding=True, loop=dataclasses.replace(LOOP, num_steps=5, learning_rate=1e-2),
     )  # fmt: skip
     refined = refine(start, [renders], [], tmp_path / "refined", config)
-    before, after = (load_checkpoint(path, KIND).tensors for path in (start, refined))
-    moved = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    moved = changed(start, refined)
     assert "network.embedding.weight" in moved
     assert all(name.startswith(("network.embedding.", "network.spread.")) for name in moved)
 

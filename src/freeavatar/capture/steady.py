@@ -90,7 +90,9 @@ class Steadier:
 
     def _pop(self) -> tuple[Placed, CropFrame | None]:
         placed = self._window[self._next]
-        steady = self._resting.follow(self._smooth(self._next), placed.shot)
+        steady = self._smooth(self._next)
+        if steady is not None:
+            steady = self._resting.follow(steady, placed.shot)
         # Poses of the past are still needed, their pixels are not.
         self._window[self._next] = Placed(
             placed.index, placed.time_s, placed.frame, None, placed.shot
@@ -165,9 +167,9 @@ class _Resting:
         self._last: CropFrame | None = None
         self._shot: int | None = None
 
-    def follow(self, frame: CropFrame | None, shot: int) -> CropFrame | None:
-        """Where the crop rests now; a new shot, and a face that was lost, begin anew."""
-        if frame is not None and self._last is not None and shot == self._shot:
+    def follow(self, frame: CropFrame, shot: int = 0) -> CropFrame:
+        """Where the crop rests now; a new shot, which every loss is, begins anew."""
+        if self._last is not None and shot == self._shot:
             pulled = _offsets([frame], self._last)
             moved = pulled - np.clip(pulled, -self._slack_side, self._slack_side)
             frame = _averaged(self._last, moved, np.ones(1))
@@ -199,7 +201,7 @@ class PastSteadier:
         delay = np.array([then_s - time_s for then_s, _ in self._past])
         away = np.abs(rows).max(axis=1)
         steady = _averaged(frame, rows, _weights(delay, away, self._config))
-        return self._resting.follow(steady, 0) or steady
+        return self._resting.follow(steady)
 
 
 def _offsets(frames: Sequence[CropFrame], middle: CropFrame) -> Float[np.ndarray, "frame 4"]:
