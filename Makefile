@@ -17,11 +17,12 @@ DEMO_CLIP ?= examples/clips/crying_to_laughing.mp4
 # A person and a creature with ARKit controls, and a person with the MakeHuman set.
 DEMO_AVATARS ?= ada basil elsa
 
-.PHONY: help demo test test-all check format bench sheets clean
+.PHONY: help demo test test-all fuzz check format bench sheets clean
 
 help:
 	@echo "make demo   install, animate a real clip on three avatars, say where the files are"
 	@echo "make test   install what is missing, run the tests"
+	@echo "make fuzz   all damaged files, several minutes; a sample of them runs with make test"
 	@echo "make check  format, lint, types, import contracts (what CI runs before the tests)"
 	@echo "make bench  speed and quality beside the peers"
 	@echo "make sheets contact sheets of CLIPS: the input above, avatars below"
@@ -65,6 +66,9 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 $(python) -m pytest -n 2
+
+fuzz: $(VENV)/.installed-dev
+	@OMP_NUM_THREADS=1 $(python) -m pytest tests/fuzz -m slow -n 2
 
 check: $(VENV)/.installed-dev
 	@$(VENV)/bin/ruff format --check .

@@ -67,32 +67,58 @@ def write_chart(path: Path, scores: Mapping[str, Scores]) -> None:
     cv2.imwrite(str(path), cv2.cvtColor(shrunk, cv2.COLOR_RGB2BGR))
 
 
-def write_bars(
-    path: Path, title: str, names: Sequence[str], bars: Mapping[str, Sequence[float]]
-) -> None:
-    """A PNG with a group of bars for every name, one bar a tracker."""
-    row_px = 8 + 9 * len(bars)
-    scale_to = 1.05 * max(float(np.nanmax(values)) for values in bars.values())
-    width, height = 820, 60 + row_px * len(names)
+@dataclass(frozen=True)
+class Panel:
+    """Groups of bars with a scale of their own: one group a name, one bar a tracker."""
+
+    title: str
+    names: Sequence[str]
+    bars: Mapping[str, Sequence[float]]
+    """By tracker; NaN: nothing to show."""
+    digits: int = 3
+
+    @property
+    def row_px(self) -> int:
+        return 8 + 9 * len(self.bars)
+
+    @property
+    def height_px(self) -> int:
+        return 60 + self.row_px * len(self.names)
+
+
+def write_panels(path: Path, panels: Sequence[Panel], missing: str = "no output") -> None:
+    """A PNG with the panels below each other; `missing` stands where a bar has no value."""
+    width, height = 820, sum(panel.height_px for panel in panels)
     canvas = _Canvas(np.full((height * SHARPNESS, width * SHARPNESS, 3), PAPER, np.uint8))
-    canvas.text(title, 12, 22, 0.5)
-    for i, name in enumerate(bars):
-        x = 500 + 150 * i
-        canvas.box(x, 12, x + 14, 24, COLORS[i % len(COLORS)])
-        canvas.text(name, x + 20, 23, 0.5)
-    for row, name in enumerate(names):
-        top = 46 + row_px * row
-        canvas.text(name, 12, top + row_px / 2 + 1, 0.42)
-        for i, values in enumerate(bars.values()):
-            y = top + 9 * i
-            if np.isnan(values[row]):
-                canvas.text("no output", 166, y + 7, 0.32)
-                continue
-            length = 580 * values[row] / scale_to
-            canvas.box(160, y, 160 + length, y + 7, COLORS[i % len(COLORS)])
-            canvas.text(f"{values[row]:.3f}", 166 + length, y + 7, 0.32)
+    top = 0
+    for panel in panels:
+        _draw_panel(canvas, top, panel, missing)
+        top += panel.height_px
     shrunk = cv2.resize(canvas.pixels, (width, height), interpolation=cv2.INTER_AREA)
     cv2.imwrite(str(path), cv2.cvtColor(shrunk, cv2.COLOR_RGB2BGR))
+
+
+def _draw_panel(canvas: _Canvas, above: int, panel: Panel, missing: str) -> None:
+    """Title, legend and bars from this height on. A bar is as long as its value is large; its
+    number keeps the sign."""
+    sizes = np.abs(np.array([list(values) for values in panel.bars.values()], np.float64))
+    largest = float(sizes[~np.isnan(sizes)].max(initial=0.0)) or 1.0
+    canvas.text(panel.title, 12, above + 22, 0.44)
+    for i, name in enumerate(panel.bars):
+        x = 820 - 120 * (len(panel.bars) - i)
+        canvas.box(x, above + 12, x + 12, above + 24, COLORS[i % len(COLORS)])
+        canvas.text(name, x + 17, above + 23, 0.4)
+    for row, name in enumerate(panel.names):
+        top = above + 46 + panel.row_px * row
+        canvas.text(name, 12, top + panel.row_px / 2 + 1, 0.38)
+        for i, values in enumerate(panel.bars.values()):
+            y = top + 9 * i
+            if np.isnan(values[row]):
+                canvas.text(missing, 206, y + 7, 0.32)
+                continue
+            length = 545 * abs(values[row]) / largest
+            canvas.box(200, y, 200 + length, y + 7, COLORS[i % len(COLORS)])
+            canvas.text(f"{values[row]:.{panel.digits}f}", 206 + length, y + 7, 0.32)
 
 
 def _draw_list(

@@ -80,7 +80,7 @@ def main(options: Options) -> None:
                 _row(drawn, "this footage", options.cell_px),
             ]
         )
-        path = options.out / f"{stem}.jpg"
+        path = options.out / f"{stem}-{options.strength}.jpg"
         quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
         cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), quality)
         print(f"{path}: {_told(clean, curves)}", flush=True)

@@ -99,6 +99,11 @@ def draw_covered(clips: Sequence[TruthClip], folder: Path) -> list[tuple[Window,
     return drawn
 
 
+def covered_frame() -> int:
+    """The first frame behind the board."""
+    return round(BEFORE_COVER_S * FRAME_RATE_HZ)
+
+
 def uncovered_frame() -> int:
     """The first frame after the board has gone."""
     return round((BEFORE_COVER_S + COVER_S) * FRAME_RATE_HZ)

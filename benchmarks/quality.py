@@ -7,7 +7,6 @@ Writes quality.md, quality.json and quality.png into --out.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import tyro
 
 from chart import write_chart
 from freeavatar.animation import AnimationClip
+from provenance import provenance, write_part
 from scores import Judged, judge
 from tables import quality_markdown, quality_record
 from trackers import Mediapipe, one_line_errors, peer_model, track_ours, track_stand_in
@@ -58,13 +58,12 @@ class Options:
 def compare(options: Options) -> dict[str, list[AnimationClip]]:
     """Draw what is missing, run the trackers, score them, write the files; the value is every
     tracker's curves."""
+    made = provenance()
     clips = draw_clips(TruthOptions(options.data, options.clips, options.only), print)
     trackers = [*options.trackers, *(ABLATIONS if options.ablations else ())]
     curves = {name: _track(name, clips, options) for name in trackers}
     scores = {name: judge(_judged(clips, own)) for name, own in curves.items()}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "quality.md").write_text(quality_markdown(scores))
-    (options.out / "quality.json").write_text(json.dumps(quality_record(scores), indent=1))
+    write_part(options.out, "quality", made, quality_record(scores), quality_markdown(scores))
     write_chart(options.out / "quality.png", {name: scores[name] for name in options.trackers})
     return curves
 

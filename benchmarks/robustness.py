@@ -1,4 +1,4 @@
-"""Bad footage: twelve corruptions at three strengths, and a face that is covered for two seconds.
+"""Bad footage: twelve corruptions at three strengths, a face that is covered, a head in profile.
 
     python benchmarks/robustness.py --data ../shared/data --mediapipe-python PYTHON
 
@@ -7,20 +7,29 @@ Both trackers see the same files. Writes robustness.md, robustness.json and robu
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import tyro
+from jaxtyping import Bool
 
-from chart import write_bars
+from chart import Panel, write_panels
 from corruptions import CORRUPTIONS, STRENGTHS
-from damage import Window, draw_covered, draw_damaged, liveliest_window, uncovered_frame
+from damage import (
+    Window,
+    covered_frame,
+    draw_covered,
+    draw_damaged,
+    liveliest_window,
+    uncovered_frame,
+)
 from freeavatar.animation import AnimationClip
+from profile_turn import Turn, back_frame, draw_turns, yaw_rad
+from provenance import provenance, write_part
 from scores import Judged, aligned, correlations, moving_channels
 from tables import number, table
 from trackers import Mediapipe, one_line_errors, peer_model, track_ours
@@ -34,6 +43,7 @@ WITHIN = 0.02
 STAYS = 5
 """Frames for which it must stay so."""
 MOST_GROWTH = 0.25
+COVERED, PROFILE = "behind a board, 2 s", "to profile and back"
 
 
 @dataclass(frozen=True)
@@ -68,10 +78,23 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Recovery:
-    """One tracker after a face was covered."""
+    """One tracker where a face goes out of sight and comes back."""
 
     frames: list[int | None]
     """Until it is right again, a clip each; None: not before the end."""
+    coverage: float
+    """Share of the frames with output in which the face can be seen."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Two videos of one performance: undisturbed, and with the face out of sight for a while."""
+
+    clear: Path
+    disturbed: Path
+    back: int
+    """First frame in which all is as before."""
+    visible: Bool[np.ndarray, " frame"]
 
 
 @dataclass(frozen=True)
@@ -79,17 +102,21 @@ class Robustness:
     """Everything measured here, by tracker."""
 
     outcomes: dict[str, dict[tuple[str, str], Outcome]]
-    recovery: dict[str, Recovery]
+    recovery: dict[str, dict[str, Recovery]]
+    """Then by what happened."""
 
 
 def compare_robustness(options: Options) -> Robustness:
     """Draw what is missing, run both trackers, write the files."""
-    clips = chosen_clips(draw_clips(TruthOptions(options.data, options.clips), print), options)
+    made = provenance()
+    drawn = draw_clips(TruthOptions(options.data, options.clips), print)
+    clips = chosen_clips(drawn, options)
     windows = [liveliest_window(clip, options.frames or len(clip.truth)) for clip in clips]
     videos = draw_damaged(windows, options.clips)
-    hidden = draw_covered(clips, options.clips)
+    turns = draw_turns(drawn, options.people, options.clips, options.data)
+    events = {COVERED: _covers(draw_covered(clips, options.clips)), PROFILE: _turns(turns)}
     everything = [path for paths in videos.values() for path in paths]
-    everything += [path for _, *paths in hidden for path in paths]
+    everything += [path for own in events.values() for e in own for path in (e.clear, e.disturbed)]
     model = options.mediapipe_model or peer_model(options.mediapipe_python)
     peer = Mediapipe(options.mediapipe_python, model)
     curves = {
@@ -109,14 +136,12 @@ def compare_robustness(options: Options) -> Robustness:
             for name, own in curves.items()
         },
         {
-            name: Recovery([recovery_frames(own[clear], own[dark]) for _, clear, dark in hidden])
+            name: {what: _recovery(happened, own) for what, happened in events.items()}
             for name, own in curves.items()
         },
     )
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "robustness.md").write_text(robustness_markdown(found))
-    record = json.dumps(robustness_record(found), indent=1)
-    (options.out / "robustness.json").write_text(record)
+    text = robustness_markdown(found)
+    write_part(options.out, "robustness", made, robustness_record(found), text)
     _draw(options.out / "robustness.png", found)
     return found
 
@@ -130,12 +155,12 @@ def chosen_clips(clips: Sequence[TruthClip], options: Options) -> list[TruthClip
     return turns[: options.people]
 
 
-def recovery_frames(clear: AnimationClip, hidden: AnimationClip) -> int | None:
-    """Frames after the cover has gone until the curves are those of clear footage, and stay so."""
+def recovery_frames(clear: AnimationClip, hidden: AnimationClip, start: int) -> int | None:
+    """Frames from `start` on, where all is as before, until the curves are those of clear footage,
+    and stay so."""
     num = min(len(clear), len(hidden))
     away = np.abs(clear.values[:num] - hidden.values[:num]).mean(1)
     right = (away <= WITHIN) & hidden.found[:num]
-    start = uncovered_frame()
     for frame in range(start, num - STAYS + 1):
         if right[frame : frame + STAYS].all():
             return frame - start
@@ -162,11 +187,26 @@ def robustness_markdown(found: Robustness) -> str:
                 *(number(one.drift, 3) for one in each),
             ]
         )
-    lines = [table(header, rows), "", verdict(found), ""]
-    for name, recovery in found.recovery.items():
-        said = ", ".join("not at all" if f is None else f"{f}" for f in recovery.frames)
-        lines.append(f"Frames until right again after a 2 s cover, by clip: {name} {said}.")
-    return "\n".join(lines) + "\n"
+    return "\n\n".join([table(header, rows), verdict(found), events_table(found)]) + "\n"
+
+
+def events_table(found: Robustness) -> str:
+    """One row for each thing that happened to the face."""
+    names = list(found.recovery)
+    header = ["out of sight"]
+    header += [f"coverage %: {name}" for name in names]
+    header += [f"frames until right again, by clip: {name}" for name in names]
+    rows = []
+    for what in next(iter(found.recovery.values())):
+        each = [found.recovery[name][what] for name in names]
+        rows.append(
+            [
+                what,
+                *(number(100 * one.coverage, 0) for one in each),
+                *(", ".join("not at all" if f is None else f"{f}" for f in o.frames) for o in each),
+            ]
+        )
+    return table(header, rows)
 
 
 def growth(found: Robustness, name: str, key: tuple[str, str]) -> float:
@@ -212,7 +252,10 @@ def robustness_record(found: Robustness) -> dict[str, object]:
             name: {" ".join(filter(None, key)): _plain(one) for key, one in own.items()}
             for name, own in found.outcomes.items()
         },
-        "recovery_frames": {name: one.frames for name, one in found.recovery.items()},
+        "recovery": {
+            name: {what: asdict(one) for what, one in own.items()}
+            for name, own in found.recovery.items()
+        },
     }
 
 
@@ -245,12 +288,52 @@ def _outcome(
     )
 
 
+def _covers(hidden: Sequence[tuple[Window, Path, Path]]) -> list[Event]:
+    """Nothing is asked while the board is there."""
+    events = []
+    for window, clear, dark in hidden:
+        frames = np.arange(window.num)
+        visible = (frames < covered_frame()) | (frames >= uncovered_frame())
+        events.append(Event(clear, dark, uncovered_frame(), visible))
+    return events
+
+
+def _turns(turns: Sequence[Turn]) -> list[Event]:
+    """In profile half a face can be seen."""
+    visible = np.ones(len(yaw_rad()), bool)
+    return [Event(turn.front, turn.turning, back_frame(), visible) for turn in turns]
+
+
+def _recovery(events: Sequence[Event], own: Mapping[Path, AnimationClip]) -> Recovery:
+    seen = [own[event.disturbed].found[: len(event.visible)] for event in events]
+    visible = [event.visible[: len(found)] for event, found in zip(events, seen, strict=True)]
+    frames = [recovery_frames(own[e.clear], own[e.disturbed], e.back) for e in events]
+    return Recovery(frames, float(np.concatenate(seen)[np.concatenate(visible)].mean()))
+
+
 def _draw(path: Path, found: Robustness) -> None:
-    """Error at middle strength beside clean, a pair of bars for each corruption."""
+    """Error and coverage at middle strength beside clean, a pair of bars for each corruption; then
+    what happens to the face."""
     keys = [CLEAN, *((name, MIDDLE) for name in CORRUPTIONS)]
-    bars = {name: [own[key].error for key in keys] for name, own in found.outcomes.items()}
-    write_bars(
-        path, "mean absolute error, middle strength (0 is perfect)", [k[0] for k in keys], bars
+    names = [key[0] for key in keys]
+    events = list(next(iter(found.recovery.values())))
+    of_events = {n: [100 * own[e].coverage for e in events] for n, own in found.recovery.items()}
+    errors = {name: [own[key].error for key in keys] for name, own in found.outcomes.items()}
+    covered = {
+        name: [100 * own[key].coverage for key in keys] + of_events[name]
+        for name, own in found.outcomes.items()
+    }
+    write_panels(
+        path,
+        [
+            Panel("mean absolute error, middle strength (0 is perfect)", names, errors),
+            Panel(
+                "coverage: frames with output, % (100 is perfect)",
+                [*names, *events],
+                covered,
+                digits=0,
+            ),
+        ],
     )
 
 

@@ -9,17 +9,15 @@ go to --out/results.md, the numbers to results.json beside it.
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import tyro
 
 from freeavatar import __version__
-from freeavatar.inference import manifest
+from provenance import PARTS, differences, newest, read_part
 from quality import Options as QualityOptions
 from quality import compare
 from robustness import Options as RobustnessOptions
@@ -31,8 +29,6 @@ from steadiness import compare_steadiness
 from stylised import Options as StylisedOptions
 from stylised import compare_stylised
 from trackers import one_line_errors
-
-PARTS = ("quality", "robustness", "steadiness", "stylised", "speed")
 
 
 @dataclass(frozen=True)
@@ -130,22 +126,21 @@ def _runs(options: Options) -> dict[str, Callable[[], None]]:
 
 
 def _collected(out: Path) -> str:
-    """One text and one JSON of what all parts have written, now or in an earlier run."""
-    weights = {name: line.sha256[:12] for name, line in manifest().items()}
-    texts = [
-        f"# freeavatar {__version__} beside mediapipe, {date.today()}",
-        f"{platform.system()} {platform.machine()}, weights "
-        + ", ".join(f"{name} {digest}" for name, digest in sorted(weights.items())),
-    ]
-    record: dict[str, object] = {"date": str(date.today()), "weights": weights}
-    for part in PARTS:
-        table, numbers = out / f"{part}.md", out / f"{part}.json"
-        if table.is_file() and numbers.is_file():
-            texts += [f"## {part.capitalize()}", table.read_text().strip()]
-            record[part] = json.loads(numbers.read_text())
+    """One text and one JSON of what all parts have written, now or in an earlier run: each says
+    of itself when and with which weights."""
+    parts = {part: found for part in PARTS if (found := read_part(out, part)) is not None}
+    last = newest({part: made for part, (made, _) in parts.items()})
+    texts = [f"# freeavatar {__version__} beside mediapipe"]
+    record: dict[str, object] = {}
+    for part, (made, results) in parts.items():
+        texts += [f"## {part.capitalize()}", f"{made.said()}:"]
+        if last is not None and (warning := differences(made, last)):
+            texts.append(f"**{warning}**")
+        texts.append((out / f"{part}.md").read_text("utf-8").strip())
+        record[part] = {"made": asdict(made), **results}
     text = "\n\n".join(texts) + "\n"
-    (out / "results.md").write_text(text)
-    (out / "results.json").write_text(json.dumps(record, indent=1))
+    (out / "results.md").write_text(text, "utf-8")
+    (out / "results.json").write_text(json.dumps(record, indent=1), "utf-8")
     return text
 
 

@@ -4,6 +4,7 @@
 
 "Running" counts from the first frame asked for to the curves; "whole process" also the start of
 Python and the loading of the models. --long adds takes of one and of ten minutes at 1080p.
+Writes speed.md, speed.json and speed.png.
 """
 
 from __future__ import annotations
@@ -15,19 +16,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import tyro
 
+from chart import Panel, write_panels
 from footage import enlarged, repeated
+from provenance import provenance, write_part
 from tables import number, table
 from trackers import ONE_THREAD, Mediapipe, TrackerFailed, one_line_errors, peer_model
 
 OURS_SCRIPT = Path(__file__).with_name("ours_timed.py")
 CROP_SCRIPT = Path(__file__).with_name("one_crop.py")
 LONG_S = (60.0, 600.0)
+MINUTE_S = 60.0
+START_UP = "start-up"
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,10 @@ class Timing:
     cpu_s: float
     """Of the whole process, all its threads."""
     peak_mb: float = 0.0
+    memory_at_s: list[float] = field(default_factory=list)
+    """Seconds of footage after which memory was looked at; ours only."""
     memory_mb: list[float] = field(default_factory=list)
-    """In use while it ran, every 150 frames; ours only."""
+    """In use then."""
 
 
 Timings = dict[str, dict[str, list[Timing]]]
@@ -82,6 +89,7 @@ Timings = dict[str, dict[str, list[Timing]]]
 
 def compare_speed(options: Options) -> Timings:
     """Timings taken in turns, so that all trackers see the same moods of the machine."""
+    made = provenance()
     work = options.out / "speed"
     work.mkdir(parents=True, exist_ok=True)
     model = options.mediapipe_model or peer_model(options.mediapipe_python)
@@ -105,13 +113,13 @@ def compare_speed(options: Options) -> Timings:
             for name, command in commands.items():
                 timings[case.name][name].append(timed(command, case.cores))
     crop_ms = one_crop()
-    (options.out / "speed.md").write_text(speed_markdown(timings) + crop_markdown(crop_ms))
     record: dict[str, object] = {
         case: {name: [asdict(timing) for timing in each] for name, each in own.items()}
         for case, own in timings.items()
     }
     record["one crop, ms"] = crop_ms
-    (options.out / "speed.json").write_text(json.dumps(record, indent=1))
+    write_part(options.out, "speed", made, record, speed_markdown(timings) + crop_markdown(crop_ms))
+    _draw(options.out / "speed.png", timings)
     return timings
 
 
@@ -160,13 +168,13 @@ def speed_markdown(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> str
                     number(max(timing.peak_mb for timing in each), 0),
                 ]
             )
-            memory += [_memory(case, name, timing) for timing in each if len(timing.memory_mb) > 12]
+            memory += [said for timing in each if (said := _memory(case, name, timing))]
         if len(running) == 2:
             first, second = own
             ratios.append(
                 f"- {case}: {first} takes {running[1] / running[0]:.2f} of {second}'s time"
             )
-    return "\n".join([table(header, rows), "", *ratios, *memory]) + "\n"
+    return "\n".join([table(header, rows), "", *ratios, *_of_length(timings), *memory]) + "\n"
 
 
 def timed(command: Sequence[str], cores: int) -> Timing:
@@ -198,6 +206,7 @@ def timed(command: Sequence[str], cores: int) -> Timing:
         used.ru_utime + used.ru_stime,
         # Asked of the process itself: what wait4 says holds the memory of its parent, too.
         answer.get("peak_mb") or used.ru_maxrss / (2**10 if sys.platform == "linux" else 2**20),
+        answer.get("memory_at_s", []),
         answer.get("memory_mb", []),
     )
 
@@ -212,22 +221,91 @@ def _cases(options: Options) -> list[Case]:
         Case("720p, two cores", hd, 2, num),
         Case("1080p, one core", full, 1, 1),
         Case("1080p, two cores", full, 2, 1),
+        Case("720p, everything, one core", hd, 1, 1, everything=True),
         Case("720p, everything, two cores", hd, 2, 1, everything=True),
-        Case("start-up: one frame", one, 2, num),
+        Case("1080p, everything, one core", full, 1, 1, everything=True),
+        Case("1080p, everything, two cores", full, 2, 1, everything=True),
+        Case(f"{START_UP}: one frame", one, 2, num),
     ]
     if options.long:
         cases += [
-            Case(f"1080p, {length_s / 60:.0f} min", repeated(full, length_s, options.clips), 2, 1)
+            Case(long_case(length_s), repeated(full, length_s, options.clips), 2, 1)
             for length_s in LONG_S
         ]
     return cases
 
 
+def long_case(length_s: float) -> str:
+    """Name of the measurement of a long take."""
+    return f"1080p, {length_s / 60:.0f} min"
+
+
+def _of_length(timings: Mapping[str, Mapping[str, Sequence[Timing]]]) -> list[str]:
+    """What a frame of the longest take costs beside one of the shortest: 1 is perfect."""
+    short, long = (long_case(length_s) for length_s in LONG_S)
+    if short not in timings or long not in timings:
+        return []
+    lines = []
+    for name, each in timings[long].items():
+        late, early = each[0], timings[short][name][0]
+        run = (late.run_s / late.frames) / (early.run_s / early.frames)
+        cpu = (late.cpu_s / late.frames) / (early.cpu_s / early.frames)
+        lines.append(
+            f"- {long} beside {short}: a frame takes {name} {run:.2f} of the time "
+            f"and {cpu:.2f} of the processor's time"
+        )
+    return lines
+
+
 def _memory(case: str, name: str, timing: Timing) -> str:
-    """After the first minute, and the most that was used later."""
-    minute = timing.memory_mb[12]
-    later = max(timing.memory_mb[12:])
-    return f"- {case}: {name} used {minute:.0f} MB after a minute, later at most {later:.0f} MB"
+    """After the first minute of footage and later; empty where nobody looked or it is shorter."""
+    later = [
+        (at_s, mb)
+        for at_s, mb in zip(timing.memory_at_s, timing.memory_mb, strict=True)
+        if at_s >= MINUTE_S
+    ]
+    if len(later) < 2:
+        return ""
+    first = later[0][1]
+    most, last = max(mb for _, mb in later), later[-1][1]
+    return (
+        f"- {case}: {name} used {first:.0f} MB after a minute of footage, later at most "
+        f"{most:.0f} MB ({most - first:+.0f}), at {later[-1][0] / 60:.1f} min {last:.0f} MB "
+        f"({last - first:+.0f})"
+    )
+
+
+def _draw(path: Path, timings: Timings) -> None:
+    """Frames a second and memory; start-up, which is one frame, has a panel of its own."""
+    usual = {case: own for case, own in timings.items() if not case.startswith(START_UP)}
+    start = {case: own for case, own in timings.items() if case.startswith(START_UP)}
+    trackers = list(dict.fromkeys(name for own in timings.values() for name in own))
+
+    def bars(cases: Timings, measure: Callable[[Timing], float]) -> dict[str, list[float]]:
+        return {
+            name: [
+                statistics.median(map(measure, own[name])) if name in own else float("nan")
+                for own in cases.values()
+            ]
+            for name in trackers
+        }
+
+    panels = [
+        Panel(
+            "frames a second, running (more is better)",
+            list(usual),
+            bars(usual, lambda timing: timing.frames / timing.run_s),
+            digits=1,
+        ),
+        Panel("peak MB", list(usual), bars(usual, lambda timing: timing.peak_mb), digits=0),
+        Panel(
+            "start-up: seconds of the whole process for one frame",
+            list(start),
+            bars(start, lambda timing: timing.whole_s),
+            digits=2,
+        ),
+    ]
+    write_panels(path, [panel for panel in panels if panel.names], missing="does not do this")
 
 
 def _stay_on(cores: int) -> None:

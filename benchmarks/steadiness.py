@@ -1,32 +1,39 @@
-"""What moves that should not, and what is lost by calming it: stills, one-frame blinks, lag.
+"""What moves that should not, and what is lost by calming it: stills, jitter, quick movements, lag.
 
     python benchmarks/steadiness.py --data ../shared/data --mediapipe-python PYTHON
 
-A held picture must give held curves, a blink of one frame must stay as deep as the networks see
-it, and the curves must not be late. Writes steadiness.md and steadiness.json.
+A held picture must give held curves, moving ones no more jitter than the truth has; a blink, a
+plosive and a laugh must stay as deep as the networks see them, and the curves must not be late.
+Writes steadiness.md, steadiness.json and steadiness.png.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import tyro
 
+from chart import Panel, write_panels
 from freeavatar.animation import AnimationClip
-from freeavatar.avatars.avatar import Avatar, pose
-from freeavatar.avatars.scene import portrait_camera, prepare, render
 from freeavatar.capture.video import open_video
 from freeavatar.capture.video_writer import VideoWriter
-from freeavatar.datasets.render_variation import Backgrounds, draw_lights
-from freeavatar.evaluation.takes import best_lag_s
-from freeavatar.rig import ARKIT
-from heldout import load_person
+from freeavatar.evaluation.takes import best_lag_s, jitter
+from provenance import provenance, write_part
+from quick import (
+    PLOSIVES,
+    QuickClips,
+    blink_depth,
+    draw_quick_clips,
+    gaze_change,
+    laughter_amplitude,
+    plosive_depths,
+)
 from scores import moving_channels
 from tables import number, table
 from takes import FRAME_RATE_HZ
@@ -37,12 +44,21 @@ from truth import TruthClip, draw_clips
 HELD_S = 10.0
 NOISE = 3.0
 """Grey levels of sensor noise in the second kind of still."""
-BLINKS = (20, 40, 61, 85)
-BLINK_FRAMES = 105
-LIDS = ("eyeBlinkLeft", "eyeBlinkRight")
 REAL_CLIP = Path("examples/clips/crying_to_laughing.mp4")
 Played = Mapping[str, Sequence[AnimationClip]]
 UNSMOOTHED = ("--smoothing.strength", "0")
+GAZE_FREE = ("--gaze.no-hold",)
+OURS, LIVE, TRUTH = "freeavatar", "freeavatar live", "truth"
+NAN = float("nan")
+KEPT = "kept of what the networks see"
+LEGEND = (
+    "Jitter is that of `freeavatar evaluate`: third differences from frame to frame, mean of the "
+    "controls that move in the twelve quality clips (live: in two of them). "
+    "*Lips meet* (p, b, m): the jaw stays open, the opening between the lips is jawOpen less "
+    "mouthClose. *Laughter*: jaw and smile go up and down five times a second. *Gaze*: the head is "
+    "turned by 23 degrees, the eyes rest aside and the lids close now and then; no eye moved, so "
+    "every change is an error."
+)
 
 
 @dataclass(frozen=True)
@@ -56,71 +72,99 @@ class Options:
     mediapipe_model: Path | None = None
     """face_landmarker.task; the one that `make bench` installed when left out."""
     blinker: str = "White_F_3"
-    """The held-out person who blinks."""
+    """The held-out person who blinks, speaks and laughs."""
     live_clips: int = 2
-    """Clips on which the lag of the live path is measured."""
+    """Clips on which lag and jitter of the live path are measured."""
+
+
+@dataclass(frozen=True)
+class Quick:
+    """What comes out of movements of a few frames; NaN where it was not measured."""
+
+    blink: float = NAN
+    """Mean rise of the lids in one-frame blinks, of 1."""
+    plosives: dict[int, float] = field(default_factory=dict)
+    """How far lips that meet over an open jaw come together, of 1, by length in frames."""
+    laughter: float = NAN
+    """Amplitude of a 5 Hz movement of jaw and smile, of 1."""
+
+    def share_of(self, unsmoothed: Quick) -> Quick:
+        """What smoothing has left."""
+        return Quick(
+            _ratio(self.blink, unsmoothed.blink),
+            {n: _ratio(own, unsmoothed.plosives[n]) for n, own in self.plosives.items()},
+            _ratio(self.laughter, unsmoothed.laughter),
+        )
 
 
 @dataclass(frozen=True)
 class Steadiness:
-    """One tracker. Still: largest and mean standard deviation of its curves, by kind of still."""
+    """One tracker, or the truth itself; NaN and empty: not measured."""
 
-    still_worst: dict[str, float]
-    still_mean: dict[str, float]
-    blink_depth: float
-    """Mean rise of the lids in one-frame blinks, of 1."""
-    blink_kept: float | None
-    """The same as a share of what comes out without smoothing; None where that cannot be known."""
-    lag_frames: float
+    still_worst: dict[str, float] = field(default_factory=dict)
+    """Largest standard deviation of its curves, by kind of still."""
+    still_mean: dict[str, float] = field(default_factory=dict)
+    jitter: float = NAN
+    """Mean over the moving controls of the quality clips."""
+    jitter_of_truth: float = NAN
+    """That jitter as a multiple of the truth's in the same clips."""
+    quick: Quick = field(default_factory=Quick)
+    kept: Quick = field(default_factory=Quick)
+    """The same as shares of what comes out without smoothing, which only ours can be asked for."""
+    gaze_change: float = NAN
+    """The largest change of an eyeLook control inside blinks of eyes that rest on something."""
+    gaze_change_free: float = NAN
+    """The same where the gaze is not held over blinks; ours only."""
+    lag_frames: float = NAN
     """Mean over clips of the shift that makes the curves most like the truth; above 0: late."""
-    lag_worst: float
+    lag_worst: float = NAN
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One tracker's curves of everything that is judged here."""
+
+    stills: dict[str, AnimationClip]
+    blinks: AnimationClip
+    plosives: AnimationClip
+    laughter: AnimationClip
+    gaze: AnimationClip
+    clips: Sequence[TruthClip]
+    takes: Sequence[AnimationClip]
+    """Of those clips."""
+
+    def quick(self) -> Quick:
+        """Movements of a few frames."""
+        return _quick(self.blinks, self.plosives, self.laughter)
 
 
 def compare_steadiness(options: Options, played: Played | None = None) -> dict[str, Steadiness]:
     """Draw what is missing, run the trackers, write the files. `played` are curves of the truth
     clips that were made already, by tracker."""
+    made = provenance()
     clips = draw_clips(TruthOptions(options.data, options.clips), print)
     stills = _draw_stills(clips, options.clips)
-    blinking = options.clips / f"blink-{options.blinker.lower()}.mp4"
-    if not blinking.is_file():
-        _draw_blinks(blinking, load_person(options.blinker, options.data))
-    videos = [*stills.values(), blinking]
-    if played is None:
-        videos += [clip.video for clip in clips]
-    model = options.mediapipe_model or peer_model(options.mediapipe_python)
-    peer = Mediapipe(options.mediapipe_python, model)
-    curves = {
-        "freeavatar": track_ours(videos, options.out / "steadiness"),
-        "mediapipe": peer.track(videos, options.clips / "mediapipe"),
-    }
-    raw = track_ours([blinking], options.out / "unsmoothed", flags=UNSMOOTHED)[0]
-    result = {}
-    for name, own in curves.items():
-        held = dict(zip(stills, own[: len(stills)], strict=True))
-        blinks = own[len(stills)]
-        takes = own[len(stills) + 1 :] if played is None else played[name]
-        kept = blink_depth(blinks) / max(blink_depth(raw), 1e-9) if name == "freeavatar" else None
-        result[name] = _steadiness(held, blinks, kept, lags(clips, takes))
-    some = clips[: options.live_clips]
-    live = [track_live(clip.video, options.out / "live") for clip in some]
-    result["freeavatar live"] = Steadiness({}, {}, float("nan"), None, *lags(some, live))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "steadiness.md").write_text(steadiness_markdown(result))
-    record = {name: asdict(one) for name, one in result.items()}
-    text = json.dumps(_plain(record), indent=1)
-    (options.out / "steadiness.json").write_text(text)
+    quick = draw_quick_clips(options.clips, options.blinker, options.data)
+    watched = _watch(options, clips, stills, quick, played)
+    result = {name: _judged(own) for name, own in watched.items()}
+    result[OURS] = _with_ablations(result[OURS], quick, options.out)
+    of_truth = jitter_of(clips, [clip.truth for clip in clips])
+    result[TRUTH] = Steadiness(jitter=of_truth, jitter_of_truth=1.0)
+    record = {name: _plain(asdict(one)) for name, one in result.items()}
+    write_part(options.out, "steadiness", made, record, steadiness_markdown(result))
+    _draw(options.out / "steadiness.png", result)
     return result
 
 
-def blink_depth(curves: AnimationClip) -> float:
-    """How far the lids rise above their usual level in the blinks, mean of both eyes and all
-    blinks."""
-    lids = curves.values[:, [ARKIT.index(name) for name in LIDS]].astype(np.float64)
-    away = np.ones(len(lids), bool)
-    for blink in BLINKS:
-        away[blink - 3 : blink + 4] = False
-    usual = np.median(lids[away], axis=0)
-    return float(np.mean([lids[blink - 1 : blink + 2].max(0) - usual for blink in BLINKS]))
+def jitter_of(clips: Sequence[TruthClip], curves: Sequence[AnimationClip]) -> float:
+    """Mean over clips of the mean jitter of the controls that move in the truth."""
+    found = []
+    for clip, own in zip(clips, curves, strict=True):
+        moving = moving_channels(clip.truth) & clip.shown
+        if moving.any():
+            values = own.values[:, moving].astype(np.float64)
+            found.append(float(jitter(own.times_s, values).mean()))
+    return statistics.mean(found) if found else NAN
 
 
 def lags(clips: Sequence[TruthClip], curves: Sequence[AnimationClip]) -> tuple[float, float]:
@@ -143,38 +187,155 @@ def lags(clips: Sequence[TruthClip], curves: Sequence[AnimationClip]) -> tuple[f
     return statistics.mean(found), max(found, key=abs)
 
 
-def steadiness_markdown(result: dict[str, Steadiness]) -> str:
-    """One column a tracker."""
+def steadiness_markdown(result: Mapping[str, Steadiness]) -> str:
+    """One column a tracker, and what the rows mean."""
     each = list(result.values())
     rows = []
     for kind in next(iter(result.values())).still_worst:
-        worst = [number(one.still_worst.get(kind, float("nan")), 4) for one in each]
-        mean = [number(one.still_mean.get(kind, float("nan")), 4) for one in each]
+        worst = [number(one.still_worst.get(kind, NAN), 4) for one in each]
+        mean = [number(one.still_mean.get(kind, NAN), 4) for one in each]
         rows.append([f"still picture, {kind}: largest standard deviation", *worst])
         rows.append([f"still picture, {kind}: mean standard deviation", *mean])
-    kept = ["–" if one.blink_kept is None else f"{100 * one.blink_kept:.0f} %" for one in each]
     rows += [
-        ["one-frame blink, depth of 1", *(number(one.blink_depth) for one in each)],
-        ["one-frame blink, kept of what the networks see", *kept],
+        ["moving clips, jitter", *(number(one.jitter, 4) for one in each)],
+        [
+            "moving clips, jitter as a multiple of the truth's",
+            *(number(one.jitter_of_truth) for one in each),
+        ],
+        ["one-frame blink, depth of 1", *(number(one.quick.blink) for one in each)],
+        [f"one-frame blink, {KEPT}", *(_percent(one.kept.blink) for one in each)],
+    ]
+    for length in PLOSIVES:
+        name = f"lips meet for {length} frame{'s' if length > 1 else ''}"
+        depths = [number(one.quick.plosives.get(length, NAN)) for one in each]
+        shares = [_percent(one.kept.plosives.get(length, NAN)) for one in each]
+        rows += [[f"{name}, depth of 1", *depths], [f"{name}, {KEPT}", *shares]]
+    rows += [
+        ["laughter at 5 Hz, amplitude of 1", *(number(one.quick.laughter) for one in each)],
+        [f"laughter at 5 Hz, {KEPT}", *(_percent(one.kept.laughter) for one in each)],
+        ["gaze aside, largest change in blinks", *(number(one.gaze_change) for one in each)],
+        [
+            "the same with `--gaze.no-hold`",
+            *(number(one.gaze_change_free) for one in each),
+        ],
         ["lag in frames, mean of clips", *(number(one.lag_frames) for one in each)],
         ["lag in frames, largest", *(number(one.lag_worst) for one in each)],
     ]
-    return table(["", *result], rows) + "\n"
+    return f"{table(['', *result], rows)}\n\n{LEGEND}\n"
 
 
-def _steadiness(
-    held: dict[str, AnimationClip],
-    blinks: AnimationClip,
-    kept: float | None,
-    lag: tuple[float, float],
-) -> Steadiness:
-    spread = {kind: own.values.astype(np.float64).std(0) for kind, own in held.items()}
+def _watch(
+    options: Options,
+    clips: Sequence[TruthClip],
+    stills: Mapping[str, Path],
+    quick: QuickClips,
+    played: Played | None,
+) -> dict[str, Watched]:
+    """Run all trackers; the live path sees only some of the truth clips."""
+    short = [*stills.values(), quick.blinks, quick.plosives, quick.laughter, quick.gaze]
+    long = [] if played else [clip.video for clip in clips]
+    some = clips[: options.live_clips]
+    model = options.mediapipe_model or peer_model(options.mediapipe_python)
+    peer = Mediapipe(options.mediapipe_python, model)
+    live = [*short, *(clip.video for clip in some)]
+    curves = {
+        OURS: track_ours([*short, *long], options.out / "steadiness"),
+        "mediapipe": peer.track([*short, *long], options.clips / "mediapipe"),
+        LIVE: [track_live(video, options.out / "live") for video in live],
+    }
+    watched = {}
+    for name, own in curves.items():
+        takes = played[name] if played and name != LIVE else own[len(short) :]
+        held = dict(zip(stills, own[: len(stills)], strict=True))
+        judged = some if name == LIVE else clips
+        watched[name] = Watched(held, *own[len(stills) : len(short)], judged, takes)
+    return watched
+
+
+def _judged(own: Watched) -> Steadiness:
+    spread = {kind: held.values.astype(np.float64).std(0) for kind, held in own.stills.items()}
+    found = jitter_of(own.clips, own.takes)
+    lag, worst = lags(own.clips, own.takes)
     return Steadiness(
-        {kind: float(std.max()) for kind, std in spread.items()},
-        {kind: float(std.mean()) for kind, std in spread.items()},
-        blink_depth(blinks),
-        kept,
-        *lag,
+        still_worst={kind: float(std.max()) for kind, std in spread.items()},
+        still_mean={kind: float(std.mean()) for kind, std in spread.items()},
+        jitter=found,
+        jitter_of_truth=_ratio(found, jitter_of(own.clips, [clip.truth for clip in own.clips])),
+        quick=own.quick(),
+        gaze_change=gaze_change(own.gaze),
+        lag_frames=lag,
+        lag_worst=worst,
+    )
+
+
+def _with_ablations(ours: Steadiness, quick: QuickClips, out: Path) -> Steadiness:
+    """What only the product itself can be asked for: what its networks see, a gaze let go."""
+    videos = [quick.blinks, quick.plosives, quick.laughter]
+    raw = _quick(*track_ours(videos, out / "unsmoothed", flags=UNSMOOTHED))
+    free = track_ours([quick.gaze], out / "gaze-free", flags=GAZE_FREE)[0]
+    return replace(ours, kept=ours.quick.share_of(raw), gaze_change_free=gaze_change(free))
+
+
+def _quick(blinks: AnimationClip, plosives: AnimationClip, laughter: AnimationClip) -> Quick:
+    return Quick(blink_depth(blinks), plosive_depths(plosives), laughter_amplitude(laughter))
+
+
+def _ratio(value: float, whole: float) -> float:
+    """NaN where there is nothing to compare with."""
+    return value / whole if abs(whole) > 1e-6 else NAN
+
+
+def _percent(share: float) -> str:
+    return "–" if np.isnan(share) else f"{100 * share:.0f} %"
+
+
+def _draw(path: Path, result: Mapping[str, Steadiness]) -> None:
+    """Stills and jitter, quick movements, gaze and lag: a panel each, for they have other units."""
+    trackers = {name: one for name, one in result.items() if name != TRUTH}
+    kinds = list(result[OURS].still_worst)
+    lengths = list(PLOSIVES)
+    write_panels(
+        path,
+        [
+            Panel(
+                "largest standard deviation of a still (0 is perfect)",
+                kinds,
+                {n: [one.still_worst.get(k, NAN) for k in kinds] for n, one in trackers.items()},
+                digits=4,
+            ),
+            Panel(
+                "jitter of moving clips, as a multiple of the truth's (1 is the truth)",
+                ["all moving controls"],
+                {name: [one.jitter_of_truth] for name, one in trackers.items()},
+                digits=2,
+            ),
+            Panel(
+                "what comes out of quick movements (1 is all of it)",
+                ["blink, 1 frame", *(f"lips meet, {n}" for n in lengths), "laughter, 5 Hz"],
+                {
+                    name: [
+                        one.quick.blink,
+                        *(one.quick.plosives.get(n, NAN) for n in lengths),
+                        one.quick.laughter,
+                    ]
+                    for name, one in trackers.items()
+                },
+                digits=2,
+            ),
+            Panel(
+                "largest change of a resting gaze in blinks (0 is perfect)",
+                ["held over blinks", "--gaze.no-hold"],
+                {name: [one.gaze_change, one.gaze_change_free] for name, one in trackers.items()},
+                digits=2,
+            ),
+            Panel(
+                "lag in frames (0 is perfect)",
+                ["mean of clips", "largest"],
+                {name: [one.lag_frames, one.lag_worst] for name, one in trackers.items()},
+                digits=2,
+            ),
+        ],
+        missing="not measured",
     )
 
 
@@ -201,23 +362,6 @@ def _draw_stills(clips: Sequence[TruthClip], folder: Path) -> dict[str, Path]:
     return files
 
 
-def _draw_blinks(path: Path, avatar: Avatar) -> None:
-    """A person at rest who shuts both eyes for one frame, now and then."""
-    assert avatar.arkit_to_rig is not None
-    rng = np.random.default_rng(11)
-    lights, background = draw_lights(rng), Backgrounds().draw(512, rng)
-    camera, prepared = portrait_camera(avatar.face, margin=1.15), prepare(avatar)
-    pictures = []
-    for shut in (0.0, 1.0):
-        arkit = np.zeros(len(ARKIT))
-        arkit[[ARKIT.index(name) for name in LIDS]] = shut
-        posed = pose(avatar, avatar.rig.clamp(avatar.rig.rest + avatar.arkit_to_rig @ arkit))
-        pictures.append(
-            render(prepared, posed, camera, lights, 512, 512, background, samples=1).rgb
-        )
-    _write(path, (pictures[int(frame in BLINKS)] for frame in range(BLINK_FRAMES)))
-
-
 def _write(path: Path, pictures: Iterable[np.ndarray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, frame_rate_hz=FRAME_RATE_HZ, quality_crf=14) as writer:
@@ -229,7 +373,7 @@ def _picture(video: Path, index: int) -> np.ndarray:
     return next(frame.rgb for frame in open_video(video) if frame.index == index)
 
 
-def _plain(record: object) -> object:
+def _plain(record: object) -> Any:
     """NaN is no JSON."""
     if isinstance(record, dict):
         return {key: _plain(value) for key, value in record.items()}

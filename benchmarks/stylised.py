@@ -3,13 +3,12 @@
     python benchmarks/stylised.py --mediapipe-python PYTHON
 
 Our own creature and cartoon and, where the data folder has them, a reptile and a low-poly
-character, as rendered, in flat colours with ink, and as a pencil drawing. Writes stylised.md and
-stylised.json.
+character, as rendered, in flat colours with ink, and as a pencil drawing. Writes stylised.md,
+stylised.json and stylised.png.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 import tyro
 
+from chart import Panel, write_panels
 from freeavatar.animation import AnimationClip
 from freeavatar.avatars import catalog
 from freeavatar.avatars.avatar import Avatar, pose
@@ -26,6 +26,7 @@ from freeavatar.avatars.scene import portrait_camera, prepare, render
 from freeavatar.capture.video_writer import VideoWriter
 from freeavatar.datasets.actors import make_actor
 from freeavatar.rig import ARKIT
+from provenance import provenance, write_part
 from scores import Judged, group_mean, judge
 from tables import number, table
 from takes import FRAME_RATE_HZ, head_motion, range_take
@@ -65,6 +66,7 @@ class Likeness:
 
 def compare_stylised(options: Options) -> dict[str, dict[str, Likeness]]:
     """Draw what is missing, run the trackers, write the files; by style, then by tracker."""
+    made = provenance()
     cast = _cast(options.data)
     truth = _truth()
     videos = {
@@ -96,10 +98,9 @@ def compare_stylised(options: Options) -> dict[str, dict[str, Likeness]]:
                 group_mean(scores.correlation, "all"),
                 group_mean(scores.error, "all"),
             )
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "stylised.md").write_text(stylised_markdown(result))
     record = {s: {t: asdict(one) for t, one in own.items()} for s, own in result.items()}
-    (options.out / "stylised.json").write_text(json.dumps(record, indent=1))
+    write_part(options.out, "stylised", made, record, stylised_markdown(result))
+    _draw_bars(options.out / "stylised.png", result)
     return result
 
 
@@ -119,6 +120,23 @@ def stylised_markdown(result: dict[str, dict[str, Likeness]]) -> str:
         for style, own in result.items()
     ]
     return table(header, rows) + "\n"
+
+
+def _draw_bars(path: Path, result: dict[str, dict[str, Likeness]]) -> None:
+    trackers = list(next(iter(result.values())))
+    styles = list(result)
+
+    def bars(measure: Callable[[Likeness], float]) -> dict[str, list[float]]:
+        return {t: [measure(result[style][t]) for style in styles] for t in trackers}
+
+    write_panels(
+        path,
+        [
+            Panel("frames with a face, %", styles, bars(lambda one: 100 * one.found), digits=0),
+            Panel("correlation (1 is perfect)", styles, bars(lambda one: one.correlation)),
+            Panel("mean absolute error (0 is perfect)", styles, bars(lambda one: one.error)),
+        ],
+    )
 
 
 def as_rendered(picture: np.ndarray) -> np.ndarray:

@@ -12,16 +12,23 @@ from freeavatar.rig import ARKIT_NAMES
 from scores import GROUPS, Scores, group_mean
 
 HEAD = ("yaw", "pitch", "roll")
+DEAD = ("cheekPuff", "noseSneer", "mouthFrown", "eyeWide", "tongueOut")
+"""Controls that free trackers list and hardly move."""
+Records = Mapping[str, Mapping[str, Any]]
+"""What `quality_record` gives: a record for each tracker."""
 
 
 def quality_markdown(scores: Mapping[str, Scores]) -> str:
-    """Tables for people: by group, by clip, by channel."""
+    """Tables for people: by group, head, dead controls, by clip, by channel."""
+    records = quality_record(scores)
     return (
         "\n\n".join(
             [
                 _group_table(scores),
+                head_table(records),
+                dead_table(records),
                 _clip_table(scores),
-                _channel_table(scores),
+                channel_table(records),
             ]
         )
         + "\n"
@@ -51,6 +58,9 @@ def quality_record(scores: Mapping[str, Scores]) -> dict[str, Any]:
             ),
             "found": _rounded(score.found.mean()),
             "channels": dict(zip(ARKIT_NAMES, map(_rounded, score.by_channel()), strict=True)),
+            "channel_errors": dict(
+                zip(ARKIT_NAMES, map(_rounded, _nanmean(score.error, 0)), strict=True)
+            ),
             "clips": dict(
                 zip(score.clips, map(_rounded, _nanmean(score.correlation, 1)), strict=True)
             ),
@@ -68,6 +78,58 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def number(value: float, digits: int = 2) -> str:
     """A dash where there is nothing to tell."""
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def head_table(records: Records) -> str:
+    """Correlation and error of each axis of the head."""
+    each = records.values()
+    header = ["head"]
+    for measure in ("correlation", "error, degrees"):
+        header += [f"{measure}: {name}" for name in records]
+    rows = [
+        [
+            axis,
+            *(_told(record["head_correlation"].get(axis), 3) for record in each),
+            *(_told(record["head_error_deg"].get(axis), 1) for record in each),
+        ]
+        for axis in HEAD
+    ]
+    return table(header, rows)
+
+
+def dead_table(records: Records) -> str:
+    """The controls of DEAD, mean of both sides."""
+    rows = []
+    for stem in DEAD:
+        names = [name for name in ARKIT_NAMES if name in (stem, f"{stem}Left", f"{stem}Right")]
+        rows.append([stem, *_of_channels(records, names)])
+    return table(_channel_header("usually dead", records), rows)
+
+
+def channel_table(records: Records) -> str:
+    """Every channel; a dash where no clip moves it or nobody measured."""
+    rows = [[name, *_of_channels(records, [name])] for name in ARKIT_NAMES]
+    return table(_channel_header("channel", records), rows)
+
+
+def _channel_header(what: str, records: Records) -> list[str]:
+    measures = ("correlation", "error")
+    return [what, *(f"{measure}: {name}" for measure in measures for name in records)]
+
+
+def _of_channels(records: Records, names: Sequence[str]) -> list[str]:
+    """Correlation of every tracker, then error, mean of these channels."""
+    cells = []
+    for key, digits in (("channels", 2), ("channel_errors", 3)):
+        for record in records.values():
+            own = record.get(key, {})
+            known = [own[name] for name in names if own.get(name) is not None]
+            cells.append(_told(sum(known) / len(known) if known else None, digits))
+    return cells
+
+
+def _told(value: float | None, digits: int) -> str:
+    return number(float("nan") if value is None else float(value), digits)
 
 
 def _group_table(scores: Mapping[str, Scores]) -> str:
@@ -111,15 +173,6 @@ def _clip_table(scores: Mapping[str, Scores]) -> str:
         [clip, *(number(float(mean[i])) for mean in means)] for i, clip in enumerate(first.clips)
     ]
     return table(["clip (correlation)", *scores], rows)
-
-
-def _channel_table(scores: Mapping[str, Scores]) -> str:
-    columns = [score.by_channel() for score in scores.values()]
-    rows = [
-        [name, *(number(float(column[i])) for column in columns)]
-        for i, name in enumerate(ARKIT_NAMES)
-    ]
-    return table(["channel (correlation)", *scores], rows)
 
 
 def _nanmean(values: np.ndarray, axis: int | None = None) -> Any:

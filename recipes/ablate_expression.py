@@ -42,6 +42,7 @@ from freeavatar.expression.vit import ViTConfig, vit_laptop, vit_mesh, vit_small
 from freeavatar.images import batch_from_pictures
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import open_shards
+from refine_expression import Options as RefineOptions
 
 Change = Callable[[FinetuneConfig], FinetuneConfig]
 
@@ -62,7 +63,11 @@ class Variant:
 
 
 CONTROLS = ("controls", "asymmetry", "teacher", "head", "emotion")
-TRIPLETS = ("triplets", "face_triplets", "mixed_triplets", "sameness")
+TRIPLETS = (
+    "triplets", "face_triplets", "mixed_triplets", "sameness", "mirrors", "own_faces",
+)  # fmt: skip
+EMOTION_TEACHER = ("emotion", "mixed_triplets", "what_is_felt")
+SCORE_TEACHER = ("teacher", "what_moves")
 VARIANTS: dict[str, Variant] = {
     "whole": Variant(),
     "whole_mae": Variant(mae=True),
@@ -77,8 +82,8 @@ VARIANTS: dict[str, Variant] = {
     "no_asymmetry": Variant(off=("asymmetry", "emphasis")),
     "triplets_only": Variant(off=CONTROLS),
     "controls_only": Variant(off=TRIPLETS),
-    "no_emotion_teacher": Variant(off=("emotion", "mixed_triplets", "face_triplets")),
-    "no_score_teacher": Variant(off=("teacher",)),
+    "no_emotion_teacher": Variant(off=EMOTION_TEACHER),
+    "no_score_teacher": Variant(off=SCORE_TEACHER),
     "no_twins": Variant(off=("twins",)),
     "no_sameness": Variant(off=("sameness",)),
     "no_oversampling": Variant(off=("oversampling",)),
@@ -87,10 +92,15 @@ VARIANTS: dict[str, Variant] = {
     "read_out_no_asymmetry": Variant(off=("asymmetry",), read_out=True),
     "read_out_triplets_only": Variant(off=CONTROLS, read_out=True),
     "read_out_controls_only": Variant(off=TRIPLETS, read_out=True),
-    "read_out_no_emotion_teacher": Variant(
-        off=("emotion", "mixed_triplets", "face_triplets"), read_out=True
-    ),
-    "read_out_no_score_teacher": Variant(off=("teacher",), read_out=True),
+    "read_out_no_emotion_teacher": Variant(off=EMOTION_TEACHER, read_out=True),
+    "read_out_no_score_teacher": Variant(off=SCORE_TEACHER, read_out=True),
+    "read_out_no_render_triplets": Variant(off=("triplets",), read_out=True),
+    "read_out_no_face_triplets": Variant(off=("face_triplets",), read_out=True),
+    "read_out_no_mixed_triplets": Variant(off=("mixed_triplets",), read_out=True),
+    "read_out_no_mirrors": Variant(off=("mirrors",), read_out=True),
+    "read_out_no_own_faces": Variant(off=("own_faces",), read_out=True),
+    "read_out_no_sameness": Variant(off=("sameness",), read_out=True),
+    "read_out_no_anonymity": Variant(off=("anonymity",), read_out=True),
 }
 
 
@@ -98,9 +108,9 @@ VARIANTS: dict[str, Variant] = {
 class Options:
     """Ablate the expression recipe."""
 
-    renders: Path = Path("data/renders/actors")
+    renders: list[Path] = field(default_factory=lambda: [Path("data/renders/actors")])
     judges: Path = Path("data/renders/judges")
-    faces: Path = Path("data/faces/fairface")
+    faces: list[Path] = field(default_factory=lambda: [Path("data/faces/fairface")])
     triplets: Path | None = None
     """A folder with triplets.csv and faces-48px.tar that people judged (evaluation only)."""
     out: Path = Path("runs/ablation")
@@ -151,7 +161,7 @@ def train(variant: Variant, folder: Path, options: Options) -> Path:
         )
         model = MAEConfig(trunk=variant.trunk)
         pretrained = pretrain(
-            [options.faces], folder / "mae", PretrainConfig(model, batch_size=64, loop=loop)
+            options.faces, folder / "mae", PretrainConfig(model, batch_size=64, loop=loop)
         )
     config = FinetuneConfig(
         model=EncoderConfig(variant.trunk, pool=variant.pool),
@@ -160,6 +170,7 @@ def train(variant: Variant, folder: Path, options: Options) -> Path:
         triplets=0.5,
         face_triplets=0.4,
         mixed_triplets=0.2,
+        mirrors=0.2,
     )
     loop = dataclasses.replace(
         config.loop,
@@ -169,17 +180,27 @@ def train(variant: Variant, folder: Path, options: Options) -> Path:
         seed=options.seed,
     )
     config = dataclasses.replace(config, loop=loop, **dict.fromkeys(variant.off, 0))
-    faces = [options.faces] if config.faces_per_batch else []
+    faces = options.faces if config.faces_per_batch else []
     teacher = options.checkpoint if variant.taught else None
-    return finetune([options.renders], faces, pretrained, folder, config, teacher=teacher)
+    return finetune(options.renders, faces, pretrained, folder, config, teacher=teacher)
 
 
 def train_read_out(variant: Variant, folder: Path, options: Options) -> Path:
     """A new read-out of a trunk that stays as it is."""
     defaults = RefineConfig()
-    losses = FinetuneConfig(triplets=1.0, face_triplets=0.6, mixed_triplets=0.3)
+    shipped = RefineOptions()
+    losses = FinetuneConfig(
+        triplets=shipped.triplets,
+        face_triplets=shipped.face_triplets,
+        mixed_triplets=shipped.mixed_triplets,
+        sameness=shipped.sameness,
+        mirrors=shipped.mirrors,
+        own_faces=shipped.own_faces,
+        anonymity=shipped.anonymity,
+        companions=shipped.companions,
+    )
     off = [name for name in variant.off if name != "faces_per_batch"]
-    faces = [] if "faces_per_batch" in variant.off else [options.faces]
+    faces = [] if "faces_per_batch" in variant.off else options.faces
     loop = dataclasses.replace(
         defaults.loop, num_steps=options.read_out_steps, device=options.device, seed=options.seed
     )
@@ -192,7 +213,7 @@ def train_read_out(variant: Variant, folder: Path, options: Options) -> Path:
     )
     return refine(
         options.checkpoint,
-        [options.renders],
+        options.renders,
         faces,
         folder,
         config,

@@ -5,7 +5,7 @@
 The neural renderer is trained while features are encoded; then both cores train the animator.
 
 Data      as train_renderer.py and train_animator.py
-Hardware  2 CPU cores: about 5 + 6 minutes (the first 5 only once per renderer and encoder)
+Hardware  2 CPU cores: about 9 + 10 minutes (the first 9 only once per renderer and encoder)
 Expected  see docs/experiments.md
 """
 
@@ -30,11 +30,11 @@ class Options:
     renderer: Path = Path("runs/renderer")
     out: Path = Path("runs/animator")
     data: Path = Path("../shared/data")
-    steps: int = 2_400
+    steps: int = 3_000
     """Of the animator's training; three times as many for half as many crops learned them by
     heart (docs/experiments.md)."""
     renderer_steps: int = 2500
-    num_renders: int = 40_000
+    num_renders: int = 100_000
     """Crops of people that are encoded."""
     num_faces: int = 5_000
     num_own: int = 600
@@ -51,9 +51,6 @@ def main(options: Options) -> None:
         "--num-renders", str(options.num_renders), "--num-faces", str(options.num_faces),
         "--num-own", str(options.num_own),
     ]  # fmt: skip
-    tokens = options.expression / "renders"
-    if any(tokens.glob("part-*.npz")):  # recipes/refine_expression.py left them
-        animator += ["--tokens", str(tokens)]
     renderer = None
     if not (options.renderer / "final.safetensors").is_file():
         command = [sys.executable, str(HERE / "train_renderer.py"), *shared]

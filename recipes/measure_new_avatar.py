@@ -2,6 +2,12 @@
 
     python recipes/measure_new_avatar.py                      # against ARKit carried over by name
     python recipes/measure_new_avatar.py --full runs/animator-all  # and against joint training
+    python recipes/measure_new_avatar.py --teach.no-by-name        # meanings by shape alone
+    python recipes/measure_new_avatar.py --teach.no-weak-teacher   # neither names nor shape
+
+Each way of teaching has work folders and a table of its own below --out: table.md,
+table-by-shape.md, table-no-weak-teacher.md. Stopped, the same command goes on; minutes are those of
+all its runs.
 
 The characters must have been kept out of the joint training. `--full` is a folder of
 train_animator.py whose `--extra` had them as well.
@@ -14,11 +20,12 @@ Expected  see docs/animator.md
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 import shutil
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,27 +35,26 @@ import torch
 import tyro
 
 from freeavatar.animator.data import encode_crops
-from freeavatar.animator.onboard import OnboardConfig, OnProgress, SharedNetworks, onboard
+from freeavatar.animator.onboard import (
+    OnboardConfig,
+    OnProgress,
+    SharedNetworks,
+    onboard,
+    work_name,
+)
 from freeavatar.animator.runtime import Animator, personal_weights
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.catalog import bundled_names, resolve
 from freeavatar.avatars.gltf import load_avatar
 from freeavatar.evaluation.animator_sheets import driven_sheet, real_faces
+from freeavatar.evaluation.own_controls import OwnPictures, judging_pictures, own_correlation
 from freeavatar.expression.runtime import ExpressionEncoder
-from freeavatar.renderer.data import AvatarSet, Sitter, encoder_crops, open_avatar_set, range_shares
-
-Drive = Callable[[np.ndarray], np.ndarray]
-"""Features to controls."""
-MOVING_STD = 0.05
-"""Of a control's range; correlation of what moves less would be noise."""
+from freeavatar.renderer.data import Sitter, encoder_crops, open_avatar_set
 
 
 @dataclass(frozen=True)
 class Options:
-    """Teach every character, measure it before and after.
-
-    The minutes are those of this run: of a character that an earlier run began, of the rest only.
-    """
+    """Teach every character, measure it before and after."""
 
     data: Path = Path("../shared/data")
     avatars: tuple[str, ...] = (
@@ -76,7 +82,7 @@ class Scores:
     """One way to drive one avatar."""
 
     own: float
-    """Correlation with the controls of its own held-out pictures, mean over those that move."""
+    """evaluation.own_controls.own_correlation on its own judging pictures."""
     face_distance: float
     """Encoder's distance from a real face to the avatar drawn for it, over the median distance to
     what was drawn for other faces: 1 says nothing of the face."""
@@ -106,29 +112,24 @@ def main(options: Options) -> None:
         "| avatar | how | minutes | weights, kB | own controls | real faces, distance | nearest |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    before = others(options, encoder)
+    bystanders = others_pictures(options, encoder)
+    before = scores_before(options, bystanders, networks)
     learned: list[Avatar] = []
     for relative in options.avatars:
         avatar = borrowed(options.data / relative, options.out)
         learned.append(avatar)
-        started_s = time.monotonic()
-        made = onboard(
-            avatar,
-            options.out / f"work-{avatar.name}",
-            networks,
-            options.teach,
-            on_progress=_told(avatar.name),
-        )
-        minutes = (time.monotonic() - started_s) / 60
-        pictures = open_avatar_set(options.out / f"work-{avatar.name}" / "pictures")
-        size = f"{made.weights.stat().st_size / 1e3:.0f}"
-        rows = [("after `train avatar`", options.animator, True, f"{minutes:.1f}", size)]
+        work = options.out / work_name(avatar, networks, options.teach)
+        made = onboard(avatar, work, networks, options.teach, on_progress=_told(avatar.name))
+        own = judging_pictures(open_avatar_set(work / "pictures"), encoder, options.num_own)
+        minutes, size = f"{made.worked_s / 60:.1f}", f"{made.weights.stat().st_size / 1e3:.0f}"
+        taught = ", ".join(("after `train avatar`", *way(options.teach)))
+        rows = [(taught, options.animator, True, minutes, size)]
         if avatar.arkit_to_rig is not None:
             rows.insert(0, ("at once, by name", options.animator, False, "0", ""))
         if options.full is not None:
             rows.append(("joint training", options.full, False, "", ""))
         for how, folder, personal, spent, weighs in rows:
-            found = scored(driver(folder, avatar, personal), avatar, pictures, judge, options)
+            found = scored(driver(folder, avatar, personal), avatar, own, judge)
             lines.append(
                 f"| {avatar.name} | {how} | {spent} | {weighs} | {found.own:.3f} | "
                 f"{found.face_distance:.3f} | {found.nearest:.2f} |"
@@ -137,10 +138,19 @@ def main(options: Options) -> None:
     sheet = driven_sheet(
         crops[:16], [""] * min(16, len(crops)), learned, encoder, Animator.load(options.animator)
     )
-    cv2.imwrite(str(options.out / "sheet.png"), sheet[..., ::-1])
-    lines += ["", *compared(before, others(options, encoder)), ""]
-    (options.out / "table.md").write_text("\n".join(lines))
+    named = "-".join(("", *way(options.teach))).replace(" ", "-")
+    cv2.imwrite(str(options.out / f"sheet{named}.png"), sheet[..., ::-1])
+    lines += ["", *compared(before, scores_of(options, bystanders)), ""]
+    (options.out / f"table{named}.md").write_text("\n".join(lines))
     print("\n".join(lines))
+
+
+def way(teach: OnboardConfig) -> tuple[str, ...]:
+    """What sets this way of teaching apart from the usual one, in words."""
+    usual = dataclasses.replace(teach, by_name=True, weak_teacher=True)
+    told = () if teach.by_name else ("by shape",)
+    told += () if teach.weak_teacher else ("no weak teacher",)
+    return told if usual == OnboardConfig() else (*told, "other settings")
 
 
 def borrowed(file: Path, out: Path) -> Avatar:
@@ -166,16 +176,9 @@ def driver(folder: Path, avatar: Avatar, personal: bool) -> Animator:
     return animator
 
 
-def scored(
-    animator: Animator, avatar: Avatar, pictures: AvatarSet, judge: FaceJudge, options: Options
-) -> Scores:
+def scored(animator: Animator, avatar: Avatar, pictures: OwnPictures, judge: FaceJudge) -> Scores:
     """All three measures."""
-    own = own_score(
-        lambda features: animator.controls(features, avatar),
-        pictures,
-        judge.encoder,
-        options.num_own,
-    )
+    own = own_correlation(pictures, animator.controls(pictures.features, avatar))
     sitter = Sitter.of(avatar)
     drawn = np.stack([sitter.draw(v) for v in animator.controls(judge.features, avatar)])
     _, embeddings = encode_crops(judge.encoder, encoder_crops(drawn))
@@ -186,48 +189,48 @@ def scored(
     return Scores(own, float(right.mean() / np.median(wrong)), float(nearest))
 
 
-def own_score(drive: Drive, pictures: AvatarSet, encoder: ExpressionEncoder, num: int) -> float:
-    """Correlation on pictures that nothing was trained on."""
-    rows = np.arange(pictures.num_train, len(pictures))[:num]
-    features, _ = encode_crops(encoder, encoder_crops(pictures.shards.gather(rows)))
-    found = range_shares(pictures.rig, drive(features))
-    truth = range_shares(pictures.rig, pictures.controls[rows])
-    moving = np.flatnonzero(truth.std(axis=0) > MOVING_STD)
-    return float(
-        np.mean(
-            [
-                np.corrcoef(found[:, i], truth[:, i])[0, 1] if found[:, i].std() > 1e-6 else 0.0
-                for i in moving
-            ]
-        )
-    )
+Bystanders = dict[str, tuple[float, str]]
+"""Of each avatar of the joint training: its own-control score, and a digest of all its controls."""
 
 
-def others(options: Options, encoder: ExpressionEncoder) -> dict[str, tuple[float, str]]:
-    """Own-control scores of the avatars trained jointly, and a digest of all their controls."""
-    animator = Animator.load(options.animator)
-    found = {}
+def others_pictures(options: Options, encoder: ExpressionEncoder) -> tuple[OwnPictures, ...]:
+    """Judging pictures of the bundled heads; says which have none."""
+    found = []
     for name in bundled_names():
         if not (options.sets / name).is_dir():
+            print(f"{name}: not compared, no pictures in {options.sets}", flush=True)
             continue
-        avatar, pictures = resolve(name), open_avatar_set(options.sets / name)
-        digests: list[bytes] = []
+        found.append(
+            judging_pictures(open_avatar_set(options.sets / name), encoder, options.num_own)
+        )
+    return tuple(found)
 
-        def drive(
-            features: np.ndarray, avatar: Avatar = avatar, told: list = digests
-        ) -> np.ndarray:
-            controls = animator.controls(features, avatar)
-            told.append(controls.tobytes())
-            return controls
 
-        score = own_score(drive, pictures, encoder, options.num_own)
-        found[name] = (score, hashlib.sha256(b"".join(digests)).hexdigest()[:12])
+def scores_of(options: Options, bystanders: Sequence[OwnPictures]) -> Bystanders:
+    """Every bystander driven by the animator as it lies on the disk now."""
+    animator = Animator.load(options.animator)
+    found = {}
+    for pictures in bystanders:
+        controls = animator.controls(pictures.features, resolve(pictures.avatar))
+        digest = hashlib.sha256(controls.tobytes()).hexdigest()[:12]
+        found[pictures.avatar] = (own_correlation(pictures, controls), digest)
     return found
 
 
-def compared(
-    before: dict[str, tuple[float, str]], after: dict[str, tuple[float, str]]
-) -> Sequence[str]:
+def scores_before(
+    options: Options, bystanders: Sequence[OwnPictures], networks: SharedNetworks
+) -> Bystanders:
+    """The scores before anything was taught, kept for the runs that go on from there."""
+    made_of = hashlib.sha256(repr((options.num_own, [p.avatar for p in bystanders])).encode())
+    for file in (networks.encoder, networks.animator, options.animator / "animator.npz"):
+        made_of.update(file.read_bytes())
+    kept = options.out / f"before-{made_of.hexdigest()[:8]}.json"
+    if not kept.is_file():
+        kept.write_text(json.dumps(scores_of(options, bystanders)))
+    return {name: (score, digest) for name, (score, digest) in json.loads(kept.read_text()).items()}
+
+
+def compared(before: Bystanders, after: Bystanders) -> Sequence[str]:
     """The others' scores; `same` when every control of every picture is equal to the last bit."""
     lines = ["| other avatar | own controls before | after | controls |", "|---|---:|---:|---|"]
     for name, (score, digest) in before.items():

@@ -45,6 +45,11 @@ class Options:
     mixed_triplets: float = 0.5
     sameness: float = 0.5
     mirrors: float = 0.4
+    own_faces: float = 0.0
+    anonymity: float = 0.0
+    companions: float = 0.0
+    """Share of crops that show the person of another one again, 0.4 for the two terms above. They
+    tell less about the person and cost triplets (docs/experiments.md)."""
     only_embedding: bool = False
     """Leave features and controls as they are: an animator that learned from them stays right."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -59,6 +64,9 @@ def main(options: Options) -> None:
         mixed_triplets=options.mixed_triplets,
         sameness=options.sameness,
         mirrors=options.mirrors,
+        own_faces=options.own_faces,
+        anonymity=options.anonymity,
+        companions=options.companions,
     )
     loop = dataclasses.replace(
         defaults.loop,

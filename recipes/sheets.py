@@ -5,7 +5,7 @@
 What numbers hide, a wrong wink or a mouth that never closes, is seen here at once.
 
 Data      any videos; the sheets in docs/ come from the clips named there
-Hardware  one CPU core, about the length of the clips
+Hardware  one CPU core, about twice the length of the clips: capture runs again for the face row
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from freeavatar.animation import AnimationClip
 from freeavatar.avatars import catalog
 from freeavatar.avatars.avatar import Avatar, pose
 from freeavatar.avatars.scene import portrait_camera, prepare, render
-from freeavatar.capture.detect import FaceDetector
+from freeavatar.capture.track import TrackConfig, track_actor
 from freeavatar.capture.video import open_video
 from freeavatar.cli.inputs import media_files
 from freeavatar.errors import InputError
@@ -32,8 +32,6 @@ from freeavatar.pipeline import AnimateOptions, Models, animate
 
 CAPTION_PX = 18
 BACKGROUND, INK = (24, 26, 29), (205, 208, 212)
-FACE_MARGIN = 1.7
-"""Side of the enlarged face, in sides of the detector's box."""
 AVATAR_MARGIN = 0.72
 """Closer than a portrait: expressions are what the sheet is for."""
 
@@ -75,12 +73,13 @@ def clip_sheet(
     take = animate(source, avatars, folder, chosen, models)
     frames = moments(len(take.arkit), options.moments)
     pictures = _read(source, frames)
+    boxes = _boxes(source, chosen.track, frames)
     captions = [
         f"{take.arkit.times_s[f]:.2f} s{'' if take.arkit.found[f] else ', no face'}" for f in frames
     ]
     rows = [
         _row(pictures, source.name, captions, options.cell_px),
-        _row(_faces(pictures), "face", [""] * len(frames), options.cell_px),
+        _row(_faces(pictures, boxes), "face", [""] * len(frames), options.cell_px),
     ]
     for avatar in avatars:
         drawn = _draw(avatar, take.clips[avatar.name], frames, options.cell_px)
@@ -98,18 +97,29 @@ def _read(source: Path, frames: Int[np.ndarray, "moment"]) -> list[np.ndarray]:
     return [frame.rgb for frame in open_video(source) if frame.index in wanted]
 
 
-def _faces(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The largest face of each picture with some room around it; black where there is none."""
-    detector = FaceDetector()
+def _boxes(
+    source: Path, track: TrackConfig, frames: Int[np.ndarray, "moment"]
+) -> list[np.ndarray | None]:
+    """Left, top, right, bottom of the crop that the curves were made from; None where it was lost.
+
+    A detector of the sheet's own might enlarge somebody else, even a skull printed on a shirt.
+    """
+    places = [frame.box for frame in track_actor(open_video(source), track)]
+    if all(place is None for place in places):
+        # As `performance.watch` does: a take without a face is watched again with less doubt.
+        places = [frame.box for frame in track_actor(open_video(source), track.eager())]
+    return [places[frame] for frame in frames]
+
+
+def _faces(pictures: Sequence[np.ndarray], boxes: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """What the encoder saw of each picture, upright; black where there was no face."""
     faces = []
-    for picture in pictures:
-        found = detector.find(picture)
-        if not found:
+    for picture, box in zip(pictures, boxes, strict=True):
+        if box is None:
             faces.append(np.zeros((8, 8, 3), np.uint8))
             continue
-        box = max(found, key=lambda detection: detection.size_px).box
-        center, side = (box[:2] + box[2:]) / 2, FACE_MARGIN * float((box[2:] - box[:2]).max())
-        size = round(side)
+        size = max(1, round(float(box[2] - box[0])))
+        center = (box[:2] + box[2:]) / 2
         faces.append(cv2.getRectSubPix(picture, (size, size), center.tolist()))
     return faces
 

@@ -2,8 +2,7 @@
 
     torchrun --nproc-per-node 2 recipes/train_animator.py --minutes 7
 
-Data      data/renders/actors and rare, data/renders/avatars (train_renderer.py),
-          data/faces/fairface
+Data      data/renders/actors, data/renders/avatars (train_renderer.py), data/faces/fairface
 Networks  runs/expression (expression.onnx, final.safetensors), runs/renderer/final.safetensors
 Hardware  2 CPU cores: about 5 minutes of encoding, once per encoder, then --minutes of training
 Expected  see docs/experiments.md
@@ -58,7 +57,9 @@ EXTRA = (
 class Options:
     """Train the animator and export it to ONNX."""
 
-    renders: tuple[Path, ...] = (Path("data/renders/actors"), Path("data/renders/rare"))
+    renders: tuple[Path, ...] = (Path("data/renders/actors"),)
+    """Renders of what is seldom (data/renders/rare) teach the encoder; here they make the curves of
+    real performances worse (docs/experiments.md)."""
     faces: Path | None = Path("data/faces/fairface")
     sets: Path = Path("data/renders/avatars")
     """Pictures of the avatars themselves; avatars without a set learn by names alone."""
@@ -73,6 +74,9 @@ class Options:
     tokens: Path | None = None
     """Tokens of renders that recipes/refine_expression.py left when it made --expression: more
     pictures for a second each thousand."""
+    lifelike: float = 2.5
+    """How many times as often a render of a recorded take is encoded: without, curves of real
+    performances are worse by a tenth (docs/experiments.md)."""
     num_renders: int = 20_000
     num_faces: int = 5_000
     num_own: int = 1_000
@@ -180,7 +184,10 @@ def find_avatars(options: Options) -> list[Avatar]:
 def cache_folder(options: Options) -> Path:
     """Features of this very encoder and these very pictures, and the run that learns from them."""
     encoder = (options.expression / "expression.onnx").read_bytes()
-    counts = (options.num_renders, options.num_faces, options.num_own, options.seed)
+    counts = (
+        options.num_renders, options.num_faces, options.num_own, options.seed, options.lifelike,
+        *map(str, options.renders),
+    )  # fmt: skip
     if options.tokens is not None:
         counts = (*counts, len(list(options.tokens.glob("part-*.npz"))))
     digest = hashlib.sha256(encoder + repr(counts).encode()).hexdigest()
@@ -196,7 +203,7 @@ def encode_missing(options: Options) -> Path:
     renders = cache / "renders.npz"
     if not renders.is_file():
         drawn = encode_renders(
-            options.renders, encoder, options.num_renders, *how, _told("renders")
+            options.renders, encoder, options.num_renders, *how, _told("renders"), options.lifelike
         )
         if options.tokens is not None:
             refined = options.expression / "final.safetensors"

@@ -1,7 +1,9 @@
-"""The expression space: comparisons, exact controls and teachers' hints on a pretrained trunk.
+r"""The expression space: comparisons, exact controls and teachers' hints on a pretrained trunk.
 
     torchrun --nproc-per-node 2 recipes/train_expression.py --minutes 120 --compiled
     python recipes/watch_expression.py         # how it does on people it never saw, while it trains
+    python recipes/train_expression.py --size tiny --pool mean --mae MAE --controls 0 --head 0 \
+        --asymmetry 0 --score-teacher 0 --emotion 0 --sameness 0 --mirrors 0  # as the paper does
 
 Data      data/renders/actors and rare (recipes/render_actors.py), data/faces/fairface
           (prepare_faces.py),
@@ -44,6 +46,8 @@ class Options:
     """final.safetensors of recipes/pretrain_faces.py."""
     begin_with: Path | None = None
     """final.safetensors of an earlier run of this recipe, to begin with all of its weights."""
+    teacher: Path | None = None
+    """final.safetensors of another run, whose embeddings and controls this one is to give too."""
     out: Path = Path("runs/expression")
     size: Literal["mesh", "laptop", "tiny", "small"] = "mesh"
     pool: Literal["grid", "mean"] = "grid"
@@ -53,13 +57,18 @@ class Options:
     """Per process."""
     faces_per_batch: int = 10
     twins: float = 0.25
+    oversampling: float = 6.0
+    """How often at most a render of a rare control is drawn; the paper has 2 to 10."""
     triplets: float = 0.5
     face_triplets: float = 0.4
     mixed_triplets: float = 0.2
     sameness: float = 0.5
     mirrors: float = 0.2
     controls: float = 1.0
-    teacher: float = 0.5
+    asymmetry: float = 0.3
+    score_teacher: float = 0.5
+    """Weight of the 52 scores that another network gave real faces."""
+    head: float = 0.2
     emotion: float = 0.2
     learning_rate: float = 1e-3
     compiled: bool = False
@@ -75,13 +84,16 @@ def main(options: Options) -> None:
         renders_per_batch=options.renders_per_batch,
         faces_per_batch=options.faces_per_batch,
         twins=options.twins,
+        oversampling=options.oversampling,
         triplets=options.triplets,
         face_triplets=options.face_triplets,
         mixed_triplets=options.mixed_triplets,
         sameness=options.sameness,
         mirrors=options.mirrors,
         controls=options.controls,
-        teacher=options.teacher,
+        asymmetry=options.asymmetry,
+        teacher=options.score_teacher,
+        head=options.head,
         emotion=options.emotion,
         compiled=options.compiled,
     )
@@ -103,6 +115,7 @@ def main(options: Options) -> None:
         config,
         lambda x: print(x, flush=True),
         start=options.begin_with,
+        teacher=options.teacher,
     )
     if not checkpoint.is_file():  # another process of this run writes it
         return

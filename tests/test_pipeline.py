@@ -7,20 +7,23 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import freeavatar
+from freeavatar.animation import AnimationClip
 from freeavatar.avatars.catalog import resolve
 from freeavatar.errors import NoFaceFound, OutputError
 from freeavatar.export.controls_csv import read_controls
 from freeavatar.export.livelink import read_livelink
 from freeavatar.inference import manifest
+from freeavatar.motion.bridge import BridgeConfig
 from freeavatar.motion.calibrate import NeutralConfig
 from freeavatar.motion.smooth import SmoothingConfig
-from freeavatar.performance import watch
+from freeavatar.performance import Performance, watch
 from freeavatar.pipeline import AnimateOptions, Models, act, animate
 from freeavatar.rig import ARKIT
 from freeavatar.timing import Clock
@@ -86,6 +89,35 @@ def test_without_motion_the_controls_of_seen_frames_are_the_animators(clip_with_
     expected = models.animator.controls(seen.features[seen.found], avatar)
     np.testing.assert_allclose(clip.values[seen.found], expected, atol=1e-6)
     assert clip.rig == avatar.rig
+
+
+@stand_in
+def test_frames_that_are_hardly_believed_are_bridged_as_if_no_face_had_been_seen(avatar):
+    """Confidence 0.1 is below bridge.min_confidence; their features must leave no trace."""
+    times_s, found = np.arange(12) / 30, np.ones(12, bool)
+    features = np.tile(np.linspace(0.2, 0.3, 12, dtype=np.float32)[:, None], (1, 16))
+    confidence = np.full(12, 0.9)
+    confidence[5:7] = 0.1
+
+    def acted(guessed: float, min_confidence: float = 0.2) -> AnimationClip:
+        given = features.copy()
+        given[5:7] = guessed
+        seen = Performance(times_s, found, np.zeros((12, 3)), given, given, confidence)
+        options = replace(RAW, bridge=BridgeConfig(min_confidence=min_confidence))
+        return act(seen, avatar, Models.load().animator, options)
+
+    clip = acted(guessed=3.0)
+    assert clip.found.tolist() == [True] * 5 + [False] * 2 + [True] * 5
+    np.testing.assert_array_equal(clip.values, acted(guessed=-3.0).values)
+    low, high = (
+        np.minimum(clip.values[4], clip.values[7]),
+        np.maximum(clip.values[4], clip.values[7]),
+    )
+    assert (clip.values[5:7] >= low - 1e-6).all()
+    assert (clip.values[5:7] <= high + 1e-6).all()
+    believed = acted(guessed=3.0, min_confidence=0.05)
+    assert believed.found.all()
+    assert np.abs(believed.values[5:7] - clip.values[5:7]).max() > 0.2
 
 
 @stand_in

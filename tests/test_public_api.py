@@ -43,3 +43,11 @@ def test_every_error_is_a_freeavatar_error():
     assert len(errors) >= 9
     for name in errors:
         assert issubclass(getattr(freeavatar, name), freeavatar.FreeAvatarError)
+
+
+def test_nothing_is_written_into_the_users_home(tmp_path: Path) -> None:
+    """ONNX Runtime would keep a device number and events there."""
+    code = "from freeavatar.pipeline import Models; Models.load()"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": "", "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | home, check=True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -20,6 +20,7 @@ from freeavatar.export.livelink import write_livelink
 from freeavatar.export.npz import write_curves
 from freeavatar.export.registry import Format, all_formats, choose_formats
 from freeavatar.mapping.user_mapping import read_mapping
+from freeavatar.motion.tune import read_tuning
 from freeavatar.retarget import RetargetOptions, as_arkit, onto, retarget
 from freeavatar.rig import ARKIT, Control, RigSpec
 
@@ -232,3 +233,51 @@ def test_plugins_add_formats_and_cannot_break_or_replace_ours(plugins, take, tmp
     assert mine not in choose_formats()
     retarget(take, [resolve("ada")], tmp_path / "out", RetargetOptions(("shout",)))
     assert (tmp_path / "out/ada.txt").read_text() == "ada: 12 frames"
+
+
+def test_side_rate_and_tuning_of_the_command_are_seen_in_the_files(take, tmp_path, arkit, capsys):
+    (tmp_path / "tune.toml").write_text('mute = ["jawOpen"]\n[gain]\nmouthSmileLeft = 0.5\n')
+    words = ["retarget", str(take), "--avatar", "elsa", "--formats", "livelink", "npz"]
+    words += ["--out", str(tmp_path / "out")]
+    code = main([*words, "--fps", "24", "--swap-sides", "--controls", str(tmp_path / "tune.toml")])
+    assert code == 0, capsys.readouterr().err
+    back = read_clip(tmp_path / "out/take/livelink.csv")
+    assert back.frame_rate_hz == pytest.approx(24.0, rel=0.01)
+    assert back.values[:, ARKIT.index("jawOpen")].max() == 0.0
+    left, right = ARKIT.index("mouthSmileLeft"), ARKIT.index("mouthSmileRight")
+    assert back.values[0, left] == pytest.approx(0.5 * arkit.values[0, right], abs=1e-5)
+    assert back.values[0, right] == pytest.approx(arkit.values[0, left], abs=1e-5)
+    np.testing.assert_allclose(back.head_rad[0], arkit.head_rad[0] * [-1, 1, -1], atol=1e-5)
+    elsa = resolve("elsa")
+    driven = read_clip(tmp_path / "out/take/elsa.curves.npz")
+    mirrored = onto(arkit, elsa).values[0, elsa.rig.mirror_columns]
+    np.testing.assert_allclose(driven.values[0], mirrored, atol=1e-5)
+    assert driven.frame_rate_hz == pytest.approx(24.0, rel=0.01)
+
+
+def test_a_mix_of_the_users_is_made_of_the_recordings_arkit_values(take, tmp_path, arkit):
+    (tmp_path / "tune.toml").write_text('[map]\nmouth-open = "cheekPuff"\n')
+    elsa = resolve("elsa")
+    options = RetargetOptions(("npz",), tuning=read_tuning(tmp_path / "tune.toml", [elsa.rig]))
+    driven = retarget(take, [elsa], tmp_path / "out", options).clips["elsa"]
+    column = elsa.rig.index("mouth-open")
+    puff = arkit.values[:, ARKIT.index("cheekPuff")]
+    np.testing.assert_allclose(driven.values[:, column], puff, atol=1e-6)
+    write_curves(tmp_path / "own.npz", onto(arkit, elsa))
+    with pytest.raises(MappingError, match="mixes controls from ARKit"):
+        retarget(tmp_path / "own.npz", [elsa], tmp_path / "own", options)
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--fps", "0"], "--fps 0 is of no use"),
+        (["--controls", "none.toml"], "none.toml cannot be read"),
+    ],
+)
+def test_options_of_no_use_are_refused_before_any_work(take, tmp_path, capsys, words, sentence):
+    given = ["retarget", str(take), "--avatar", "ada", "--out", str(tmp_path / "out"), *words]
+    assert main(given) != 0
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

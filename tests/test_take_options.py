@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -54,6 +55,51 @@ def test_everybody_is_listed_and_each_gets_a_folder(run, two_people, tmp_path):
     )
     # The right one is the left one's mirror image: it turns the other way.
     np.testing.assert_allclose(np.median(left[:, 0]), -np.median(right[:, 0]), atol=0.1)
+
+
+def dark(picture: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(3).normal(0, 3, picture.shape)
+    return np.clip(0.06 * picture + noise, 0, 255).astype(np.uint8)
+
+
+def on_its_side(picture: np.ndarray) -> np.ndarray:
+    """And far away, or the plain picture would do."""
+    room = np.full((360, 640, 3), 120, np.uint8)
+    room[126:234, 224:416] = cv2.resize(picture, (192, 108), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(np.rot90(room))
+
+
+@pytest.mark.parametrize("filmed", [dark, on_its_side])
+def test_who_is_hard_to_see_is_listed_and_chosen_all_the_same(
+    run, make_video, face_pictures, tmp_path, filmed
+):
+    video = make_video("hard.mp4", [filmed(picture) for picture in face_pictures])
+    code, out, err = run("animate", video, "--list-actors")
+    assert code == 0, err
+    assert "1 person" in out
+    assert "there in 100 %" in out
+    for actor in ("largest", "0", "all"):
+        code, _, err = run("animate", video, "--actor", actor, "--out", tmp_path / actor)
+        assert code == 0, err
+    assert [path.name for path in (tmp_path / "all").iterdir()] == ["hard-actor0"]
+    chosen, everybody = (
+        read_livelink(tmp_path / folder / "livelink.csv")
+        for folder in ("0/hard", "all/hard-actor0")
+    )
+    np.testing.assert_array_equal(chosen.values, everybody.values)
+
+
+def test_a_face_that_comes_and_goes_between_two_looks_is_actor_0(
+    run, make_video, face_pictures, tmp_path
+):
+    wall = np.full_like(face_pictures[0], 120)
+    video = make_video("short.mp4", [wall, *face_pictures[:2], *[wall] * 6])
+    assert "0 people" in run("animate", video, "--list-actors")[1]
+    for actor, folder in (("0", "short"), ("all", "short-actor0")):
+        code, out, err = run("animate", video, "--actor", actor, "--out", tmp_path / actor)
+        assert code == 0, err
+        assert "face seen in 2" in out
+        assert [path.name for path in (tmp_path / actor).iterdir()] == [folder]
 
 
 def test_an_actor_that_is_not_there_is_refused(run, two_people, tmp_path):

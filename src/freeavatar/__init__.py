@@ -7,6 +7,7 @@ that `import freeavatar` and the command line start instantly.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from freeavatar.errors import (
@@ -22,6 +23,10 @@ from freeavatar.errors import (
     UsageError,
     WeightsError,
 )
+
+# ONNX Runtime from 1.32 on keeps a device number and a list of events in the user's cache folder,
+# from its import on; nobody asked for that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from freeavatar.animation import AnimationClip

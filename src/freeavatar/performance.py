@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from freeavatar.capture.stillness import StillFace
 from freeavatar.capture.track import Anchor, TrackConfig, track_actor
 from freeavatar.capture.video import Video
 from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder, Expressions
@@ -74,13 +75,14 @@ def _watch(
 ) -> Performance:
     notes = Rows()
     crops: list[np.ndarray] = []
+    face = StillFace()
     with _Background(encoder, clock) as describing:
         for frame in clock.each("capture", track_actor(video, track, anchor)):
             seen = frame.crop is not None
             told = [frame.time_s, seen, *frame.head_rad, frame.confidence, frame.shot]
             notes.add(np.array([told], np.float64))
             if frame.crop is not None:
-                crops.append(frame.crop)
+                crops.append(face.settle(frame.crop))
             if len(crops) == BATCH:
                 describing.add(crops)
                 crops = []

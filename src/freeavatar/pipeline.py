@@ -36,6 +36,7 @@ from freeavatar.inference import manifest
 from freeavatar.mapping.user_mapping import UserMapping
 from freeavatar.motion.bridge import BridgeConfig, bridge
 from freeavatar.motion.calibrate import (
+    Neutral,
     NeutralConfig,
     calibrate,
     calm_frames,
@@ -45,7 +46,7 @@ from freeavatar.motion.calibrate import (
     turned_back,
 )
 from freeavatar.motion.gaze import GazeConfig, hold_gaze
-from freeavatar.motion.profile import ActorProfile, reach_gains, rig_gains
+from freeavatar.motion.profile import ActorProfile, RigProfile, reach_gains, rig_gains
 from freeavatar.motion.resample import resample, swap_sides
 from freeavatar.motion.smooth import SmoothingConfig, smooth
 from freeavatar.motion.tune import tune
@@ -137,7 +138,8 @@ def animate(
         if anchor is None and isinstance(options.track.actor, int):
             with clock("actors"):
                 people = find_people(video, options.track)
-            anchor = choose(people, options.track.actor).anchor
+            # Where a few looks show nobody, the first frame with a face decides who is meant.
+            anchor = choose(people, options.track.actor).anchor if people else None
         performance = watch(video, models.encoder, options.track, clock, on_progress, anchor)
         if not performance.found.any():
             raise NoFaceFound(
@@ -218,6 +220,23 @@ def profile_of(
     return replace(unscaled, gains=reach_gains(without_neutral))
 
 
+def profile_on(
+    profile: ActorProfile,
+    avatar: Avatar | RigSpec,
+    animator: Animator,
+    config: NeutralConfig | None = None,
+) -> RigProfile:
+    """What a profile says of one rig; the head is straight ahead unless config.head."""
+    config = config or NeutralConfig()
+    rig = avatar.rig if isinstance(avatar, Avatar) else avatar
+    neutral = animator.controls(profile.neutral_features[None], avatar)[0].astype(np.float64)
+    offset = profile.trust * held_back(neutral - rig.rest, rig, config.most)
+    arkit_to_rig = avatar.arkit_to_rig if isinstance(avatar, Avatar) else None
+    gains = rig_gains(profile.gains, rig.names, arkit_to_rig)
+    head = profile.neutral_head_rad if config.head else np.zeros(3)
+    return RigProfile(Neutral(rig.rest + offset, head), gains)
+
+
 def weights_digest() -> str:
     """Names the networks that make the features of a profile and read them."""
     shipped = [file.sha256 for name, file in sorted(manifest().items()) if "int8" not in name]
@@ -253,15 +272,13 @@ def _by_profile(
 ) -> AnimationClip:
     """Deviations from the profile's neutral face, taken to the actor's full reach."""
     rig = clip.rig
-    neutral = animator.controls(profile.neutral_features[None], avatar)[0].astype(np.float64)
-    offset = profile.trust * held_back(neutral - rig.rest, rig, config.most)
-    values = subtract_neutral(clip.values, rig.rest + offset, rig)
-    arkit_to_rig = avatar.arkit_to_rig if isinstance(avatar, Avatar) else None
-    gains = rig_gains(profile.gains, rig.names, arkit_to_rig)
+    known = profile_on(profile, avatar, animator, config)
+    values = subtract_neutral(clip.values, known.neutral.values, rig)
+    values = rig.clamp(rig.rest + known.gains * (values - rig.rest))
     head = clip.head_rad
     if config.head:
-        head = turned_back(head, profile.neutral_head_rad)
-    return replace(clip, values=rig.clamp(rig.rest + gains * (values - rig.rest)), head_rad=head)
+        head = turned_back(head, known.neutral.head_rad)
+    return replace(clip, values=values, head_rad=head)
 
 
 def _at_rate(take: AnimatedTake, rate_hz: float | None) -> AnimatedTake:

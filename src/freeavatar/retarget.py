@@ -1,7 +1,8 @@
 """Curves that exist already, on another rig: an iPhone take that drives any avatar.
 
-read_clip -> onto (ARKit -> rig) -> write. Nothing is learned here: ARKit values go through the
-avatar's own map (avatars/arkit.py), or through one that the user wrote.
+read_clip -> calibrate -> onto (ARKit -> rig) -> swap -> tune -> resample -> write. Nothing is
+learned here: ARKit values go through the avatar's own map (avatars/arkit.py), or through one that
+the user wrote.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from freeavatar.export.report import describe
 from freeavatar.export.takes import AnimatedTake, Character
 from freeavatar.mapping.user_mapping import UserMapping
 from freeavatar.motion.calibrate import NeutralConfig, calibrate
+from freeavatar.motion.resample import resample, swap_sides
+from freeavatar.motion.tune import tune
 from freeavatar.outputs import finished_folder
 from freeavatar.performance import OnProgress
 from freeavatar.rig import ARKIT
@@ -41,6 +44,12 @@ class RetargetOptions:
     """The user's own map from ARKit to the avatar's controls."""
     neutral: NeutralConfig | None = None
     """Subtract the actor's neutral face; recordings of trackers are calibrated already."""
+    swap_sides: bool = False
+    """Left for right, for a recording that shows the actor as in a mirror."""
+    tuning: UserMapping | None = None
+    """Gain, mute and mix of single controls (motion.tune.read_tuning)."""
+    rate_hz: float | None = None
+    """Frame rate of the curves; None: the input's own frames."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,14 @@ def retarget(
         if options.neutral is not None:
             clip = calibrate(clip, options.neutral)
             arkit = None if arkit is None else calibrate(arkit, options.neutral)
-        cast = [Character(avatar, onto(clip, avatar, options.mapping)) for avatar in avatars]
+        cast = [
+            Character(avatar, _finished(onto(clip, avatar, options.mapping), arkit, options))
+            for avatar in avatars
+        ]
+        given = _finished(arkit or clip, arkit, options)
     with finished_folder(folder) as working:
         with clock("write"):
-            take = AnimatedTake(source, arkit or clip, tuple(cast), has_pictures=False)
+            take = AnimatedTake(source, given, tuple(cast), has_pictures=False)
             results = [chosen for chosen in formats if chosen is not FORMATS["report"]]
             written = write_take(take, results, working, on_progress=on_progress)
         if FORMATS["report"] in formats:
@@ -91,6 +104,23 @@ def retarget(
             written += write_take(replace(take, report=report), [FORMATS["report"]], working)
     clips = {character.avatar.name: character.clip for character in cast}
     return RetargetedTake(clip, clips, tuple(folder / path.name for path in written))
+
+
+def _finished(
+    clip: AnimationClip, arkit: AnimationClip | None, options: RetargetOptions
+) -> AnimationClip:
+    """The end of the way, as in `pipeline.act`. MappingError for a mix without ARKit's values."""
+    if options.swap_sides:
+        clip, arkit = swap_sides(clip), None if arkit is None else swap_sides(arkit)
+    if options.tuning is not None:
+        if arkit is None and options.tuning.recipes:
+            raise MappingError(
+                f"{options.tuning.name} mixes controls from ARKit's, and the curves are those of "
+                f"{clip.rig.name!r}. Leave out its [map], or use a Live Link Face recording."
+            )
+        mixed_from = np.zeros((len(clip), len(ARKIT))) if arkit is None else arkit.values
+        clip = tune(clip, mixed_from, options.tuning)
+    return clip if options.rate_hz is None else resample(clip, options.rate_hz)
 
 
 def onto(clip: AnimationClip, avatar: Avatar, mapping: UserMapping | None = None) -> AnimationClip:

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from freeavatar.animator import onboard as onboarding
 from freeavatar.animator.export import export_animator
 from freeavatar.animator.identity import Cast, arkit_member
 from freeavatar.animator.model import Animator as Network
 from freeavatar.animator.model import AnimatorConfig
-from freeavatar.animator.onboard import OnboardConfig, SharedNetworks, onboard
+from freeavatar.animator.onboard import (
+    OnboardConfig,
+    SharedNetworks,
+    WorkClock,
+    onboard,
+    work_name,
+)
 from freeavatar.animator.runtime import Animator
 from freeavatar.animator.train import KIND
 from freeavatar.avatars.gltf import load_avatar
@@ -22,12 +31,20 @@ from freeavatar.checkpoints import Checkpoint, save_checkpoint
 from freeavatar.expression.encoder import KIND as ENCODER_KIND
 from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork
 from freeavatar.expression.export import export_network
+from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.expression.vit import ViTConfig
 from freeavatar.renderer.model import KIND as RENDERER_KIND
 from freeavatar.renderer.model import NeuralRenderer, RendererConfig
 from freeavatar.rig import ARKIT
 
-pytestmark = pytest.mark.slow
+SMALL = OnboardConfig(num_pictures=100, num_people=12, renderer_steps=12, animator_steps=24)
+STAGES = [
+    "drawing",
+    "learning its looks",
+    "looking at it",
+    "looking at others",
+    "learning to move",
+]
 
 
 @pytest.fixture(scope="module")
@@ -73,26 +90,108 @@ def test_a_new_avatar_learns_and_nobody_else_changes(
     before = Animator.load(networks.animator.parent)
     shared = [path.read_bytes() for path in dataclasses.astuple(networks)]
     arkit, by_name = before.controls(features, ARKIT), before.controls(features, hero)
-    config = OnboardConfig(num_pictures=100, num_people=24, renderer_steps=12, animator_steps=24)
     stages: list[str] = []
     made = onboard(
         hero,
         tmp_path / "work",
         networks,
-        config,
+        SMALL,
         on_progress=lambda stage, *_: stages.append(stage),
     )
     assert made.weights == tmp_path / "hero.weights.npz"
     assert (made.num_controls, made.num_understood) == (6, 6)
     assert made.weights.stat().st_size < 100_000
-    wanted = ["drawing", "learning its looks", "looking at it", "looking at others"]
-    assert list(dict.fromkeys(stages)) == [*wanted, "learning to move"]
+    assert list(dict.fromkeys(stages)) == STAGES
     after = Animator.load(networks.animator.parent)
     assert after.knows(hero)
     assert np.abs(after.controls(features, hero) - by_name).max() > 1e-3
     np.testing.assert_array_equal(after.controls(features, ARKIT), arkit)
     assert [path.read_bytes() for path in dataclasses.astuple(networks)] == shared
-    again = onboard(hero, tmp_path / "work", networks, config, tmp_path / "again.npz")
-    with np.load(made.weights) as one, np.load(again.weights) as other:
-        for name in one.files:
-            np.testing.assert_array_equal(one[name], other[name])
+    again = onboard(hero, tmp_path / "work", networks, SMALL, tmp_path / "again.npz")
+    assert again.weights.read_bytes() == made.weights.read_bytes()
+    assert again.worked_s == made.worked_s > 0.0, "a finished run that is repeated takes no time"
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many crops the encoder was given, call by call; parts are small."""
+    counts: list[int] = []
+    encode = onboarding.encode_crops
+
+    def counted(encoder: ExpressionEncoder, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        counts.append(len(crops))
+        return encode(encoder, crops)
+
+    monkeypatch.setattr(onboarding, "encode_crops", counted)
+    monkeypatch.setattr(onboarding, "CHUNK", 40)
+    monkeypatch.setattr(onboarding, "PEOPLE_PART", 5)
+    return counts
+
+
+@pytest.mark.slow
+def test_stopped_in_every_stage_it_goes_on_to_the_same_bytes(
+    networks: SharedNetworks, tmp_path: Path, toy_avatar_file: Path, looked_at: list[int]
+) -> None:
+    hero = load_avatar(toy_avatar_file)
+    whole = onboard(hero, tmp_path / "whole", networks, SMALL, tmp_path / "whole.npz")
+    assert looked_at == [40, 40, 20, 5, 5, 2]
+    looked_at.clear()
+    stopped: list[str] = []
+
+    def stop(stage: str, _done: int, _total: int | None) -> None:
+        if stage not in stopped:
+            stopped.append(stage)
+            raise KeyboardInterrupt
+
+    target = tmp_path / "stopped.npz"
+    for _ in STAGES:
+        with pytest.raises(KeyboardInterrupt):
+            onboard(hero, tmp_path / "stopped", networks, SMALL, target, stop)
+        assert not target.exists()
+    made = onboard(hero, tmp_path / "stopped", networks, SMALL, target, stop)
+    assert stopped == STAGES
+    assert target.read_bytes() == whole.weights.read_bytes()
+    assert looked_at == [40, 40, 20, 5, 5, 2], "nothing is looked at twice"
+    noted = json.loads((tmp_path / "stopped" / "worked.json").read_text())
+    assert noted == {"finished": True, "worked_s": made.worked_s}
+    leftovers = [p.name for p in (tmp_path / "stopped").iterdir() if p.name.startswith(".")]
+    assert leftovers == []
+    assert list((tmp_path / "stopped").glob("*.parts")) == []
+
+
+def test_seconds_add_up_over_runs_until_the_work_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now: Iterator[float] = iter(float(10 * i) for i in range(100))
+    monkeypatch.setattr(onboarding.time, "monotonic", lambda: next(now))
+    with pytest.raises(KeyboardInterrupt), WorkClock(tmp_path):
+        raise KeyboardInterrupt
+    first = json.loads((tmp_path / "worked.json").read_text())
+    assert first["worked_s"] > 0.0
+    assert not first["finished"]
+    with WorkClock(tmp_path) as clock:
+        clock.tick()
+        assert clock.worked_s > first["worked_s"]
+    second = json.loads((tmp_path / "worked.json").read_text())
+    assert second["finished"]
+    with WorkClock(tmp_path) as clock:
+        clock.tick()
+        assert clock.worked_s == second["worked_s"]
+    assert json.loads((tmp_path / "worked.json").read_text()) == second
+
+
+def test_whatever_decides_the_outcome_has_a_folder_of_its_own(
+    networks: SharedNetworks, tmp_path: Path, toy_avatar_file: Path
+) -> None:
+    shutil.copy(toy_avatar_file, tmp_path / "hero.glb")
+    hero = load_avatar(tmp_path / "hero.glb")
+    other = dataclasses.replace(networks, animator=networks.animator_weights)
+    names = {
+        work_name(hero, networks, SMALL),
+        work_name(hero, networks, dataclasses.replace(SMALL, by_name=False)),
+        work_name(hero, other, SMALL),
+    }
+    (tmp_path / "hero.glb").write_bytes(toy_avatar_file.read_bytes() + bytes(4))
+    names.add(work_name(hero, networks, SMALL))
+    assert len(names) == 4
+    assert all(name.startswith("hero-") for name in names)

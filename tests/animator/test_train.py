@@ -133,6 +133,30 @@ def test_looking_alone_moves_the_controls(tmp_path: Path, lessons: Lessons) -> N
     assert (still.vectors[rows] - moved.vectors[rows]).abs().max() > 1e-6
 
 
+def test_every_avatar_is_looked_at_and_not_arkit_alone(lessons: Lessons) -> None:
+    """ARKit's curves are driven in every step and can be drawn on any head with ARKit's names."""
+    assert lessons.onlooker is not None
+    torch.manual_seed(0)
+    known = (KnownAvatar("toy", RIG), KnownAvatar("head", ARKIT))
+    renderer = NeuralRenderer(RendererConfig(16, (16, 16, 16), code_size=4), [3, len(ARKIT)])
+    onlooker = Onlooker(renderer, known, lessons.onlooker.encoder)
+    both = dataclasses.replace(lessons, onlooker=onlooker)
+    model = Animator(AnimatorConfig(16, 24, 1, code_size=4), 2, len(CAST.control_names))
+    weights = LossWeights(*[0.0] * len(dataclasses.fields(LossWeights)))
+    config = AnimatorTrainConfig(
+        weights=dataclasses.replace(weights, consistency=1.0, pixels=1.0),
+        batch_size=4, avatars_per_step=2, look_at=6,
+    )  # fmt: skip
+    trainer = AnimatorTrainer(model, CAST, both, config, torch.device("cpu"))
+    assert all(part.likenesses for part in trainer.parts)
+    found = [
+        trainer.losses(trainer.draw(np.random.default_rng(seed), look=True)) for seed in range(8)
+    ]
+    assert all("consistency" in losses for losses in found)
+    with_pixels = sum("pixels" in losses for losses in found)
+    assert 0 < with_pixels < len(found)  # the toy's own pictures, and ARKit, which has none
+
+
 def test_what_names_do_not_tie_to_the_face_learns_nothing_from_names(
     tmp_path: Path, lessons: Lessons
 ) -> None:

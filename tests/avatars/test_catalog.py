@@ -53,6 +53,17 @@ def test_an_added_avatar_has_a_name_until_it_is_removed(folder, toy_path):
     assert list(folder.iterdir()) == []
 
 
+def test_only_this_avatars_training_is_forgotten(tmp_path):
+    names = ("toy-0123abcd", "toy-tall-0123abcd", "toy-notes", "toys-0123abcd", "toy-0123abcd9")
+    for name in names:
+        (tmp_path / name / "pictures").mkdir(parents=True)
+    (tmp_path / "toy-deadbeef").write_text("a file, no folder")
+    assert catalog.forget_training("toy", tmp_path) == (tmp_path / "toy-0123abcd",)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*names[1:], "toy-deadbeef"}
+    assert catalog.forget_training("toy", tmp_path / "nowhere") == ()
+
+
 def test_a_file_is_loaded_by_its_path(folder, toy_path):
     assert catalog.resolve(toy_path, folder).name == "toy"
     assert catalog.resolve(str(toy_path), folder).name == "toy"

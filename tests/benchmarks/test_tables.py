@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import speed
-from chart import write_chart
+from chart import Panel, write_chart, write_panels
 from freeavatar.animation import AnimationClip
 from freeavatar.rig import ARKIT, ARKIT_NAMES
 from scores import GROUPS, Judged, judge
@@ -56,11 +56,33 @@ def test_the_speed_table_compares_medians():
     assert "720p: ours takes 2.00 of peer's time" in text
 
 
-def test_memory_is_reported_after_a_minute_and_later():
-    grown = [float(200 + 10 * i) for i in range(12)] + [400.0, 410.0, 405.0]
-    long = [Timing(2250, 2250, 60.0, 61.0, 60.0, 500.0, grown)]
+def test_memory_is_reported_after_a_minute_of_footage_and_later():
+    at_s = [7.5 * (i + 1) for i in range(10)]
+    grown = [float(200 + 10 * i) for i in range(8)] + [310.0, 290.0]
+    long = [Timing(2250, 2250, 60.0, 61.0, 60.0, 500.0, at_s, grown)]
     text = speed_markdown({"long": {"ours": long}})
-    assert "ours used 400 MB after a minute, later at most 410 MB" in text
+    assert "ours used 270 MB after a minute of footage, later at most 310 MB (+40)" in text
+    assert "at 1.2 min 290 MB (+20)" in text
+    short = [Timing(2250, 2250, 60.0, 61.0, 60.0, 500.0, at_s[:7], grown[:7])]
+    assert "after a minute" not in speed_markdown({"short": {"ours": short}})
+
+
+def test_a_long_take_is_compared_with_a_short_one_by_the_frame():
+    minute = [Timing(1000, 1000, 10.0, 11.0, 12.0)]
+    ten = [Timing(10_000, 10_000, 110.0, 111.0, 180.0)]
+    text = speed_markdown({"1080p, 1 min": {"ours": minute}, "1080p, 10 min": {"ours": ten}})
+    assert "a frame takes ours 1.10 of the time and 1.50 of the processor's time" in text
+
+
+def test_panels_with_and_without_values_become_a_picture(tmp_path):
+    panels = [
+        Panel("one", ["a", "b"], {"ours": [0.5, -0.2], "peer": [float("nan"), 1.0]}),
+        Panel("nothing", ["a"], {"ours": [float("nan")]}, digits=0),
+    ]
+    write_panels(tmp_path / "bars.png", panels)
+    picture = cv2.imread(str(tmp_path / "bars.png"))
+    assert picture.shape[0] == sum(panel.height_px for panel in panels)
+    assert picture.std() > 5
 
 
 def test_a_process_is_timed_with_its_own_memory(monkeypatch):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from freeavatar.capture.actors import choose, find_people
+from freeavatar.capture.cascade import Cascade
 from freeavatar.capture.track import track_actor
 from freeavatar.capture.video import Frame
 from freeavatar.errors import NoFaceFound
@@ -63,3 +66,53 @@ def test_a_number_that_nobody_has_is_refused_with_how_many_there_are(take):
 
 def test_nobody_is_nobody():
     assert find_people([Frame(i, i / RATE_HZ, wall()) for i in range(5)]) == []
+
+
+def frames_of(picture: np.ndarray, num: int = 8) -> list[Frame]:
+    """The same picture, in noise of its own each time."""
+    rng = np.random.default_rng(2)
+    noisy = [np.clip(picture + rng.normal(0, 3, picture.shape), 0, 255) for _ in range(num)]
+    return [Frame(i, i / RATE_HZ, one.astype(np.uint8)) for i, one in enumerate(noisy)]
+
+
+def dark(picture: np.ndarray) -> np.ndarray:
+    return np.clip(0.06 * picture.astype(float), 0, 255).astype(np.uint8)
+
+
+def on_its_side(picture: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(np.rot90(picture))
+
+
+@pytest.mark.parametrize("filmed", [dark, on_its_side])
+def test_somebody_whom_the_plain_picture_hides_is_listed_and_can_be_chosen(face_on, filmed):
+    frames = frames_of(filmed(face_on(wall(), 320, 180, 60 if filmed is on_its_side else 150)))
+    plain = Cascade()
+    assert not any(face.score >= 0.75 for frame in frames for face in plain.quick(frame.rgb))
+    (person,) = find_people(frames)
+    assert (person.number, person.anchor.time_s, person.seen) == (0, 0.0, 1.0)
+    tracked = list(track_actor(frames, anchor=person.anchor))
+    assert all(t.found for t in tracked)
+    box = tracked[0].box
+    middle = (box[:2] + box[2:]) / 2
+    assert np.linalg.norm(person.anchor.frame.center_px - middle) < 0.15 * (box[2] - box[0])
+
+
+def test_faces_that_are_seen_need_no_thorough_look(take, monkeypatch):
+    def thorough(self, picture):
+        raise AssertionError("a thorough look at a frame with faces")
+
+    monkeypatch.setattr(Cascade, "thorough", thorough)
+    assert len(find_people(take)) == 2
+
+
+def test_who_is_seen_only_with_less_doubt_is_listed_too(face_on, monkeypatch):
+    """As in tracking: detectors that say 0.5 are believed in a take that shows nobody else."""
+    quick = Cascade.quick
+
+    def unsure(self, picture):
+        return [replace(face, score=0.5) for face in quick(self, picture)]
+
+    monkeypatch.setattr(Cascade, "quick", unsure)
+    monkeypatch.setattr(Cascade, "thorough", lambda self, picture: iter(()))
+    (person,) = find_people(frames_of(face_on(wall(), 320, 180, 150)))
+    assert abs(person.anchor.frame.center_px[0] - 320) < 10

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import numpy as np
 import pytest
 
 from freeavatar.cli import main as front
+from freeavatar.errors import DataError
 from freeavatar.training.shards import open_shards
+
+FEC = Path(__file__).parents[1] / "datasets" / "fec"
 
 
 @pytest.fixture
@@ -83,6 +88,51 @@ def test_renders_of_one_seed_are_the_same_bytes(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("one_bundled_head")
+def test_renders_are_not_drawn_without_what_was_named(run, tmp_path: Path) -> None:
+    out, empty, faces = tmp_path / "renders", tmp_path / "empty", tmp_path / "faces"
+    empty.mkdir()
+    faces.mkdir()
+    (faces / "index.json").write_text("{}")
+    for arguments, said in (
+        (("--data", tmp_path / "nope"), "nope holds nothing to draw from"),
+        (("--data", empty), "none of avatars/valid, avatars/ict, motion"),
+        (("--backgrounds", tmp_path / "nope"), "nope is not a data set"),
+        (("--backgrounds", faces), "holds no finished part"),
+        (("--extra-avatars", tmp_path / "nope.glb"), "nope.glb"),
+        (("--extra-avatars", empty), "empty holds no avatar"),
+    ):
+        code, _, error = run("data", "renders", "--out", out, "--num", 2, *arguments)
+        assert code == 1
+        assert said in error
+        assert len(error.strip().splitlines()) == 1
+        assert not out.exists()
+
+
+@pytest.mark.usefixtures("one_bundled_head")
+def test_backgrounds_are_cut_from_the_set_that_is_named(run, tmp_path: Path) -> None:
+    green = write_set(tmp_path / "faces", np.full((3, 144, 144, 3), (0, 255, 0), np.uint8))
+    rendered = []
+    for name, arguments in (("plain", ()), ("green", ("--backgrounds", green))):
+        out = tmp_path / name
+        code, _, _ = run("data", "renders", "--out", out, "--num", 12, "--processes", 1,
+                         "--camera-damage", 0, "--occluded", 0, *arguments)  # fmt: skip
+        assert code == 0
+        corners = open_shards(out).gather(np.arange(12))[:, :4, :4].astype(int)
+        rendered.append((corners[..., 1] - corners[..., [0, 2]].max(-1)).max())
+    assert rendered[1] > rendered[0] + 50
+
+
+def write_set(folder: Path, crops: np.ndarray) -> Path:
+    """A set whose truth is the number of each picture."""
+    part = folder / "part-000"
+    part.mkdir(parents=True)
+    np.save(part / "crops.npy", crops)
+    np.savez(part / "truth.npz", key=np.arange(len(crops)))
+    (folder / "index.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.usefixtures("one_bundled_head")
 def test_renders_refuse_what_cannot_be(run, tmp_path: Path) -> None:
     out = tmp_path / "renders"
     code, _, error = run("data", "renders", "--out", out, "--people", "held-out")
@@ -90,6 +140,7 @@ def test_renders_refuse_what_cannot_be(run, tmp_path: Path) -> None:
     assert "Nobody plays" in error
     assert run("data", "renders", "--out", out, "--num", 0)[0] == 2
     assert run("data", "renders", "--out", out, "--occluded", 2)[0] == 2
+    assert run("data", "renders", "--out", out, "--seed", -1)[0] == 2
     assert not out.exists()
 
 
@@ -120,6 +171,153 @@ def test_training_on_nothing_is_one_sentence(run, tmp_path: Path) -> None:
         )
         assert code == 1
         assert "not a data set" in error
+
+
+@pytest.mark.parametrize("part_of_path", ["itself", "above"])
+def test_an_output_folder_that_is_a_file_is_refused_before_any_work(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part_of_path: str
+) -> None:
+    pytest.importorskip("torch")
+
+    def work(*_: Any, **__: Any) -> None:
+        raise AssertionError("worked before refusing")
+
+    for function in (
+        "datasets.faces.list_once",
+        "datasets.casting.make_actor",
+        "datasets.fec.open_fec",
+        "expression.finetune.finetune",
+        "expression.pretrain.pretrain",
+        "evaluation.expression.examine",
+    ):
+        monkeypatch.setattr(f"freeavatar.{function}", work)
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    out = mine if part_of_path == "itself" else mine / "deeper" / "run"
+    source = write_set(tmp_path / "set", np.zeros((2, 144, 144, 3), np.uint8))
+    for command in (
+        ("data", "faces", source),
+        ("data", "renders"),
+        ("train", "faces", "--faces", source),
+        ("train", "expression", "--renders", source, "--fec", source),
+        ("evaluate", "expression", "--faces", source),
+    ):
+        code, _, error = run(*command, "--out", out)
+        assert code == 1, command
+        assert "mine.txt" in error
+        assert "is a file and not a folder" in error
+        assert len(error.strip().splitlines()) == 1
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_folder_that_may_not_be_written_is_told(run, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, error = run("data", "renders", "--out", tmp_path / "locked" / "set")
+    assert code == 1
+    assert "No permission" in error
+
+
+def test_training_refuses_numbers_that_cannot_be(run, tmp_path: Path) -> None:
+    for command in (("faces", "--faces", tmp_path), ("expression", "--renders", tmp_path)):
+        for option, value in (("--steps", 0), ("--steps", -3), ("--minutes", 0), ("--seed", -1)):
+            code, _, error = run("train", *command, "--out", tmp_path / "run", option, value)
+            assert code == 2
+            assert option in error
+            assert len(error.strip().splitlines()) == 1
+    assert run("train", "faces", "--faces", tmp_path, "--out", tmp_path, "--batch", 0)[0] == 2
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [('{"kind": "fa', "index.json is damaged"), ("[1, 2]", "holds a list"), ("", "damaged")],
+)
+def test_training_on_a_damaged_set_names_the_file(
+    run, tmp_path: Path, index: str, said: str
+) -> None:
+    pytest.importorskip("torch")
+    source = write_set(tmp_path / "set", np.zeros((2, 144, 144, 3), np.uint8))
+    (source / "index.json").write_text(index)
+    for what, option in (("faces", "--faces"), ("expression", "--renders")):
+        code, _, error = run("train", what, option, source, "--out", tmp_path / "run",
+                             "--device", "cpu")  # fmt: skip
+        assert code == 1
+        assert said in error
+        assert "index.json" in error
+        assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_crops_that_are_no_pictures_are_named(tmp_path: Path) -> None:
+    source = write_set(tmp_path / "set", np.zeros((2, 144), np.float32))
+    with pytest.raises(DataError, match=r"its crops are float32 of shape \(2, 144\)"):
+        open_shards(source)
+
+
+def test_labels_that_are_not_there_are_one_sentence(
+    run, tmp_path: Path, face_pictures: list[np.ndarray]
+) -> None:
+    cv2.imwrite(str(tmp_path / "face.png"), face_pictures[0][..., ::-1])
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x80")
+    for labels in ("nope.csv", "binary.csv"):
+        code, _, error = run("data", "faces", tmp_path / "face.png", "--out", tmp_path / "set",
+                             "--labels", tmp_path / labels)  # fmt: skip
+        assert code == 1
+        assert labels in error
+        assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "set").exists()
+
+
+def test_human_triplets_in_a_cut_tar_are_one_sentence(run, tmp_path: Path) -> None:
+    (tmp_path / "triplets.csv").write_text("a,p,n,type\n0,1,2,one\n")
+    (tmp_path / "faces-48px.tar").write_bytes(b"face-0.png" + b"\0" * 90)
+    code, _, error = run("evaluate", "expression", "--out", tmp_path / "report",
+                         "--triplets", tmp_path)  # fmt: skip
+    assert code == 1
+    assert "faces-48px.tar is damaged or cut short" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_training_needs_something_to_compare(run, tmp_path: Path) -> None:
+    code, _, error = run("train", "expression", "--out", tmp_path / "run")
+    assert code == 2
+    assert "Give --renders, --fec or both" in error
+
+
+def test_votes_alone_train_an_encoder_that_is_exported_and_measured(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    from freeavatar.expression.runtime import ExpressionEncoder
+    from freeavatar.expression.vit import ViTConfig
+
+    torch.set_num_threads(1)
+    monkeypatch.setattr(
+        "freeavatar.cli.train_expression.trunk_of",
+        lambda _: ViTConfig(patch_size=28, width=16, depth=1, num_heads=2),
+    )
+    common = ("train", "expression", "--fec", FEC, "--device", "cpu")
+    code, said, error = run(*common, "--out", tmp_path / "one", "--steps", 2)
+    assert code == 0, error
+    assert "3 comparisons by people" in said
+    parities = json.loads((tmp_path / "one" / "parity.json").read_text())
+    assert [parity["variant"] for parity in parities] == ["expression.onnx", "expression.int8.onnx"]
+    assert parities[0]["worst_cosine"] > 0.999
+    for parity in parities:
+        assert f"{parity['worst_cosine']:.5f}" in said
+        encoder = ExpressionEncoder.load(tmp_path / "one" / parity["variant"])
+        assert encoder.encode(np.zeros((1, 224, 224, 3), np.uint8)).embeddings.shape == (1, 32)
+    # A run teaches another one; what is no run does not.
+    monkeypatch.setattr("freeavatar.expression.export.export_network", lambda *_: ())
+    teacher = tmp_path / "one" / "final.safetensors"
+    code, said, error = run(*common, "--out", tmp_path / "two", "--steps", 20, "--teacher", teacher)
+    assert code == 0, error
+    assert "distil" in said
+    code, _, error = run(*common, "--out", tmp_path / "three", "--steps", 2,
+                         "--teacher", tmp_path / "absent")  # fmt: skip
+    assert code == 1
+    assert "no checkpoint" in error
 
 
 def test_triplets_are_answered_by_type(run, tmp_path: Path) -> None:

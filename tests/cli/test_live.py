@@ -16,7 +16,10 @@ from freeavatar.cli import live as command
 from freeavatar.cli.keys import typed_keys
 from freeavatar.cli.live import Screen, status_line, summary
 from freeavatar.cli.main import main
+from freeavatar.live.performer import Performer, PerformerConfig
 from freeavatar.live.session import LiveReport, LiveSession, SenderReport
+from freeavatar.motion.profile import ActorProfile, write_profile
+from freeavatar.pipeline import weights_digest
 
 pytestmark = pytest.mark.usefixtures("stand_in_networks")
 
@@ -59,6 +62,40 @@ def test_the_users_own_names_are_sent(video, listener, tmp_path, capsys):
     assert b"Joy" not in packet
 
 
+def test_side_profile_and_tuning_reach_the_performer(video, listener, tmp_path, monkeypatch):
+    profile, tuning = tmp_path / "actor.json", tmp_path / "tune.toml"
+    tuning.write_text('mute = ["jawOpen"]\n')
+    known = ActorProfile(
+        "session.mp4", weights_digest(), 1.0, np.ones(16, np.float32), np.zeros(3), np.ones(52)
+    )
+    write_profile(profile, known)
+    made: list[PerformerConfig] = []
+    monkeypatch.setattr(
+        command,
+        "Performer",
+        lambda models, avatar, config: made.append(config) or Performer(models, avatar, config),
+    )
+    words = ["live", "--video", video, "--send", f"vmc:{listener.getsockname()[1]}"]
+    words += ["--swap-sides", "--profile", str(profile), "--controls", str(tuning)]
+    assert main(words) == 0
+    (config,) = made
+    assert config.swap_sides
+    assert config.profile is not None
+    assert config.profile.source == "session.mp4"
+    assert config.tuning is not None
+    assert config.tuning.mute == {"jawOpen"}
+
+
+def test_files_that_cannot_be_used_are_told_before_anything_starts(video, tmp_path, capsys):
+    (tmp_path / "tune.toml").write_text('mute = ["jawOpne"]\n')
+    (tmp_path / "actor.json").write_text("{}")
+    words = ["live", "--video", video, "--send", "vmc"]
+    assert main([*words, "--controls", str(tmp_path / "tune.toml")]) == 1
+    assert "'jawOpne', which is not a control" in capsys.readouterr().err
+    assert main([*words, "--profile", str(tmp_path / "actor.json")]) == 1
+    assert "not an actor's profile" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -68,6 +105,7 @@ def test_the_users_own_names_are_sent(video, listener, tmp_path, capsys):
         (["--send", "vmc", "--url", "file:///etc/passwd"], "is not a stream"),
         (["--send", "vmc", "--loop"], "--loop repeats a file"),
         (["--send", "vmc", "--actor", "all"], "--actor all is for files"),
+        (["--send", "vmc", "--profile", "a.json", "--neutral", "off"], "Leave one of them out"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(words, sentence, capsys):

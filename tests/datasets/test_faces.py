@@ -107,6 +107,61 @@ def test_a_stopped_run_goes_on_with_the_parts_it_has(tmp_path, tar_of_pictures, 
     assert not list(out.glob(".*"))
 
 
+def test_two_processes_write_what_one_does(tmp_path, tar_of_pictures, monkeypatch):
+    monkeypatch.setattr(faces, "PART_SIZE", 2)
+    outcomes = [
+        build_face_set(
+            FaceSetConfig((tar_of_pictures,), num_processes=num, crops_per_face=3),
+            tmp_path / str(num),
+        )
+        for num in (1, 2)
+    ]
+    assert outcomes[0] == outcomes[1]
+    names = [
+        sorted(str(path.relative_to(tmp_path / num)) for path in (tmp_path / num).rglob("*"))
+        for num in ("1", "2")
+    ]
+    assert names[0] == names[1]
+    one, two = (open_shards(tmp_path / num) for num in ("1", "2"))
+    assert len(one) == 6
+    np.testing.assert_array_equal(one.gather(np.arange(6)), two.gather(np.arange(6)))
+    assert one.columns.keys() == two.columns.keys()
+    for name, values in one.columns.items():
+        np.testing.assert_array_equal(values, two.columns[name])
+    assert one.index == two.index
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe\x00\x80\x00", "cannot be read"),
+        (b"", "needs the columns key and split"),
+        (b"file,part\na,train\n", "found 'file, part'"),
+        (b"key,split\na,train\nb\n", "row 3 lacks its key or its split"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_told_before_any_work(
+    tmp_path, tar_of_pictures, content, said
+):
+    labels = tmp_path / "labels.csv"
+    if content is not None:
+        labels.write_bytes(content)
+    with pytest.raises(DataError, match=said) as refused:
+        build_face_set(FaceSetConfig((tar_of_pictures,), labels), tmp_path / "set")
+    assert "labels.csv" in str(refused.value)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_damaged_note_of_a_set_is_named(tmp_path, tar_of_pictures):
+    config = FaceSetConfig((tar_of_pictures,))
+    build_face_set(config, tmp_path / "set")
+    note = tmp_path / "set" / "recipe.json"
+    note.write_text(note.read_text()[:30])
+    with pytest.raises(DataError, match=r"recipe\.json is damaged"):
+        build_face_set(config, tmp_path / "set")
+
+
 def test_parts_of_another_set_are_not_reused(tmp_path, tar_of_pictures):
     build_face_set(FaceSetConfig((tar_of_pictures,)), tmp_path / "set")
     other = FaceSetConfig((tar_of_pictures,), limits=faces.FaceFilter(min_side_px=10.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import shutil
@@ -9,9 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from freeavatar.datasets.fec import FecRow, load_triplets, open_fec, picture_path, read_fec
 from freeavatar.errors import DataError
+from freeavatar.expression.encoder import EncoderConfig
+from freeavatar.expression.export import load_network
+from freeavatar.expression.finetune import FinetuneConfig, finetune
+from freeavatar.expression.vit import ViTConfig
+from freeavatar.training.loop import LoopConfig
 
 DRAWN = Path(__file__).parent / "fec"
 
@@ -67,6 +74,38 @@ def test_pictures_are_found_by_hash_and_by_name(tmp_path: Path) -> None:
 
 
 GOOD = (DRAWN / "triplets.csv").read_text().splitlines()[0]
+
+
+def test_votes_alone_train_a_network(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    trunk = ViTConfig(patch_size=28, width=16, depth=1, num_heads=2)
+    loop = LoopConfig(num_steps=2, log_every=1, device="cpu", warmup_steps=0, ema_decay=0.0)
+    config = FinetuneConfig(
+        model=EncoderConfig(trunk, embedding_size=4, token_size=4, num_features=8),
+        renders_per_batch=12,
+        faces_per_batch=4,
+        loop=loop,
+    )
+    lines: list[dict[str, float]] = []
+    final = finetune([], [], None, tmp_path / "run", config, lines.append, open_fec(DRAWN))
+    assert len(lines) == 2
+    for line in lines:
+        assert all(np.isfinite(value) for value in line.values()), line
+        assert line["votes"] > 0
+        # Nobody says anything else of these faces.
+        assert line["loss"] == pytest.approx(config.votes * line["votes"], abs=1e-4)
+    still = dataclasses.replace(config, loop=dataclasses.replace(loop, learning_rate=0.0))
+    start = finetune([], [], None, tmp_path / "still", still, votes=open_fec(DRAWN))
+    learned, drawn = (load_network(path).embedding.weight for path in (final, start))
+    assert not torch.equal(learned, drawn)
+
+
+def test_without_renders_and_votes_there_is_nothing_to_train_on(tmp_path: Path) -> None:
+    for votes, weight in ((None, 1.0), (open_fec(DRAWN), 0.0)):
+        config = FinetuneConfig(votes=weight)
+        with pytest.raises(DataError, match="nothing to compare"):
+            finetune([], [], None, tmp_path / "run", config, votes=votes)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

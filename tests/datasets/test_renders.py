@@ -17,6 +17,7 @@ from freeavatar.datasets.motion_sources import (
     RARE,
     SOURCES,
     MotionSources,
+    _pair,
     load_motion,
     plausible,
     read_take,
@@ -147,6 +148,32 @@ def test_every_control_is_seen_alone_and_every_side_as_often_as_the_other():
     assert never <= {"mouthClose", "tongueOut"}
     mean, partner = values.mean(0), values.mean(0)[ARKIT.mirror_columns]
     np.testing.assert_allclose(mean, partner, atol=0.04)
+
+
+def test_pairs_are_two_controls_and_not_only_partners():
+    rng = np.random.default_rng(3)
+    pairs = [plausible(_pair(rng)) for _ in range(3000)]
+    together = [tuple(np.flatnonzero(values)) for values in pairs]
+    assert {len(columns) for columns in together} == {2}
+    partners = [ARKIT.mirror_columns[first] == second for first, second in together]
+    assert 0.3 < np.mean(partners) < 0.5  # a half, but for those that have no partner to move with
+    jaw = ARKIT.index("jawOpen")
+    beside = {column for columns in together if jaw in columns for column in columns} - {jaw}
+    assert len(beside) > 20
+    # Jaw left and right are partners and exclude each other.
+    left, right = ARKIT.index("jawLeft"), ARKIT.index("jawRight")
+    assert any(left in columns for columns in together)
+    assert (left, right) not in together
+
+
+def test_pairs_of_one_seed_are_the_same_and_as_often_left_as_right():
+    one, two = (
+        np.stack([_pair(rng) for _ in range(4000)])
+        for rng in (np.random.default_rng(4), np.random.default_rng(4))
+    )
+    np.testing.assert_array_equal(one, two)
+    mean = one.mean(0)
+    np.testing.assert_allclose(mean, mean[ARKIT.mirror_columns], atol=0.01)
 
 
 def test_rare_controls_can_be_asked_for():

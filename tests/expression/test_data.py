@@ -114,3 +114,79 @@ def test_parts_with_other_columns_are_refused(pool: FacePool, tmp_path: Path) ->
              emotion=np.zeros((1, 7)))  # fmt: skip
     with pytest.raises(DataError, match="emotion"):
         FacePool([tmp_path], AugmentConfig())
+
+
+def a_set(folder: Path, index: dict[str, object], **columns: np.ndarray) -> Path:
+    """A set of grey pictures with these columns."""
+    part = folder / "part-000"
+    part.mkdir(parents=True)
+    num = len(next(iter(columns.values())))
+    np.save(part / "crops.npy", np.full((num, 41, 41, 3), 128, np.uint8))
+    np.savez(part / "truth.npz", **columns)  # type: ignore[arg-type]
+    (folder / "index.json").write_text(json.dumps(index))
+    return folder
+
+
+def test_companions_show_the_person_of_another_row(tmp_path: Path) -> None:
+    actor = np.repeat(np.arange(20, dtype=np.int16), 5)
+    arkit = np.random.default_rng(0).uniform(0, 1, (100, 52)).astype(np.float16)
+    index = {"actors": [f"person{i}" for i in range(20)]}
+    pool = FacePool([a_set(tmp_path, index, actor=actor, arkit=arkit)], AugmentConfig(size=32))
+    samples = pool.draw(16, np.random.default_rng(0), companions=0.5)
+    np.testing.assert_array_equal(samples.person[:4], samples.person[:-5:-1])
+    alone = pool.draw(16, np.random.default_rng(0))
+    np.testing.assert_array_equal(alone.person[:12], samples.person[:12])
+
+
+def test_one_person_has_one_number_in_all_sets_but_equal_names_do_not_make_one(
+    tmp_path: Path,
+) -> None:
+    def named(folder: str, names: list[str], reach: list[float]) -> Path:
+        strength = [[r] * 52 for r in reach]
+        index: dict[str, object] = {"actors": names, "strength": strength}
+        actor = np.arange(len(names), dtype=np.int16)
+        arkit = np.zeros((len(names), 52), np.float16)
+        return a_set(tmp_path / folder, index, actor=actor, arkit=arkit)
+
+    folders = [
+        named("one", ["ada", "actor0001"], [1.0, 0.8]),
+        named("two", ["ada", "actor0001"], [1.0, 0.7]),
+    ]
+    pool = FacePool(folders, AugmentConfig(size=32))
+    people = {int(p) for p in pool.draw(64, np.random.default_rng(0)).person}
+    assert people == {0, 1, 2}
+
+
+def test_who_a_real_face_is_is_unknown_unless_a_set_says_so(tmp_path: Path) -> None:
+    head = np.zeros((4, 3), np.float16)
+    wild = a_set(tmp_path / "wild", {}, head_rad=head)
+    studio = a_set(tmp_path / "studio", {}, head_rad=head, person=np.array([7, 7, 8, 8]))
+    drawn = FacePool([wild], AugmentConfig(size=32)).draw(8, np.random.default_rng(0))
+    assert (drawn.person == -1).all()
+    drawn = FacePool([wild, studio], AugmentConfig(size=32)).draw(64, np.random.default_rng(0))
+    assert set(drawn.person.tolist()) <= {-1, 0, 1}
+    assert (drawn.person >= 0).mean() > 0.8  # few, but told: drawn more often
+
+
+def test_a_teacher_is_not_believed_about_blurred_faces_or_when_unsure(tmp_path: Path) -> None:
+    emotion = np.zeros((3, 7), np.float16)
+    emotion[:, 0], emotion[:, 1] = (0.9, 0.4, 0.9), (0.1, 0.3, 0.1)
+    folder = a_set(
+        tmp_path, {}, emotion=emotion, teacher=np.full((3, 52), 0.5, np.float16),
+        quality=np.array([1.0, 1.0, 0.2], np.float16), head_rad=np.zeros((3, 3), np.float16),
+    )  # fmt: skip
+    pool = FacePool([folder], AugmentConfig(size=32))
+    samples = [pool._sample(0, row, np.random.default_rng(0), False) for row in range(3)]
+    assert [bool(np.isnan(sample[4]).all()) for sample in samples] == [False, True, False]
+    assert [bool(np.isnan(sample[1]).all()) for sample in samples] == [False, False, True]
+
+
+def test_recorded_takes_are_drawn_as_often_as_asked(tmp_path: Path) -> None:
+    arkit = np.zeros((100, 52), np.float16)
+    arkit[:20, 0] = 1.0
+    source = np.where(np.arange(100) < 20, 1, 0).astype(np.int8)
+    folder = a_set(tmp_path, {"sources": ["sparse", "take"]}, arkit=arkit, source=source)
+    for lifelike, share in ((1.0, 0.2), (4.0, 80 / 160)):
+        pool = FacePool([folder], AugmentConfig(size=32), lifelike=lifelike)
+        drawn = pool.draw(1500, np.random.default_rng(0), mirror=False).controls[:, 0]
+        assert (drawn > 0).mean() == pytest.approx(share, abs=0.05)

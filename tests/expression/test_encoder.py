@@ -16,6 +16,7 @@ from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork, Expr
 from freeavatar.expression.export import export_network, measure_parity
 from freeavatar.expression.finetune import felt_distances, load_trunk
 from freeavatar.expression.losses import (
+    anonymity_loss,
     expression_distances,
     known_mse,
     sameness_loss,
@@ -202,3 +203,48 @@ def test_only_the_negatives_asked_for_are_told_apart() -> None:
     _, accuracy = triplet_loss(embeddings, distances, everybody, negatives=negatives)
     apart = torch.cdist(embeddings, embeddings)
     assert accuracy.item() == float(apart[0, 1] < apart[0, 2] and apart[0, 1] < apart[1, 2])
+
+
+def test_anonymity_is_what_people_have_in_common_with_themselves() -> None:
+    rng = torch.Generator().manual_seed(0)
+    person = torch.arange(40).repeat_interleave(10)
+    faces = torch.randn((400, 6), generator=rng)
+    same = torch.eye(400, dtype=torch.bool)
+    nobody = float(anonymity_loss(faces, person, same))
+    assert abs(nobody) < 0.02
+    who = torch.randn((40, 6), generator=rng).repeat_interleave(10, dim=0)
+    assert float(anonymity_loss(faces + who, person, same)) == pytest.approx(0.5, abs=0.12)
+    assert float(anonymity_loss(0.1 * faces + who, person, same)) > 0.8
+    unknown = torch.full_like(person, -1)
+    assert anonymity_loss(faces + who, unknown, same) == 0
+
+
+def test_the_gradient_of_anonymity_takes_the_person_out() -> None:
+    rng = torch.Generator().manual_seed(0)
+    person = torch.arange(20).repeat_interleave(6)
+    who = torch.randn((20, 4), generator=rng).repeat_interleave(6, dim=0)
+    faces = torch.cat([torch.randn((120, 4), generator=rng), who], dim=1)
+    out = torch.nn.Linear(8, 4)
+    optimizer = torch.optim.Adam(out.parameters(), 0.03)
+    same = torch.eye(120, dtype=torch.bool)
+    for _ in range(150):
+        loss = anonymity_loss(out(faces), person, same)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.1
+    assert out.weight[:, 4:].norm() < 0.35 * out.weight[:, :4].norm()
+
+
+def test_triplets_are_taken_only_where_all_rulers_agree() -> None:
+    place = torch.tensor([0.0, 0.1, 1.0])
+    distances = (place[:, None] - place[None]).abs()
+    embeddings = torch.nn.functional.normalize(
+        torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]]), dim=1
+    )
+    everything = torch.ones((3, 3), dtype=torch.bool)
+    contrary = (distances + torch.eye(3)).reciprocal() - torch.eye(3)
+    _, accuracy = triplet_loss(embeddings, distances, everything, agreeing=[distances])
+    assert accuracy == 1
+    _, accuracy = triplet_loss(embeddings, distances, everything, agreeing=[distances, contrary])
+    assert accuracy == 0  # none is left

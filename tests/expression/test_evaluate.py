@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -154,6 +157,7 @@ def test_turning_drifts_only_where_the_space_sees_the_turn(rng: np.random.Genera
     [
         ("a,b\n1,2\n", "lacks the column"),
         ("a,p,n,type\n0,1,x,one\n", "no row number"),
+        ("a,p,n,type\n0,1\n", "no row number"),
         ("a,p,n,type\n0,1,9,one\n", "names picture 9 of 3"),
     ],
 )
@@ -166,3 +170,49 @@ def test_wrong_triplet_files_are_named(tmp_path: Path, text: str, said: str) -> 
         evaluate.read_triplets(tmp_path / "absent.csv", 3)
     with pytest.raises(DataError, match=r"no faces-48px\.tar"):
         evaluate.read_human_triplets(tmp_path)
+
+
+@pytest.fixture
+def human_triplets(tmp_path: Path) -> Path:
+    """Five grey pictures in a tar and one triplet over them."""
+    (tmp_path / "triplets.csv").write_text("a,p,n,type\n0,1,4,one\n")
+    with tarfile.open(tmp_path / "faces-48px.tar", "w") as archive:
+        for i in (3, 1, 0, 4, 2):
+            data = cv2.imencode(".png", np.full((48, 48, 3), 50 * i, np.uint8))[1].tobytes()
+            entry = tarfile.TarInfo(f"face-{i}.png")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return tmp_path
+
+
+def test_human_triplets_count_pictures_in_the_order_of_their_names(human_triplets: Path) -> None:
+    pictures, triplets, kinds = evaluate.read_human_triplets(human_triplets)
+    assert list(pictures[:, 0, 0, 0]) == [0, 50, 100, 150, 200]
+    assert triplets.tolist() == [[0, 1, 4]]
+    assert kinds == ["one"]
+
+
+BLOCK = 512
+
+
+@pytest.mark.parametrize("kept", [0, 100, BLOCK, BLOCK + 40, 2 * BLOCK, 3 * BLOCK, 4 * BLOCK])
+def test_a_tar_that_is_cut_anywhere_is_named(human_triplets: Path, kept: int) -> None:
+    archive = human_triplets / "faces-48px.tar"
+    archive.write_bytes(archive.read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"faces-48px\.tar is damaged or cut short after \d files"):
+        evaluate.read_human_triplets(human_triplets)
+
+
+def test_human_triplets_that_are_no_text_or_no_pictures_are_named(human_triplets: Path) -> None:
+    table = human_triplets / "triplets.csv"
+    table.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(DataError, match=r"triplets\.csv cannot be read"):
+        evaluate.read_human_triplets(human_triplets)
+    with tarfile.open(human_triplets / "faces-48px.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("face-0.png"))
+    with pytest.raises(DataError, match=r"face-0\.png .* not a readable picture"):
+        evaluate.read_human_triplets(human_triplets)
+    with tarfile.open(human_triplets / "faces-48px.tar", "w"):
+        pass
+    with pytest.raises(DataError, match="holds no picture"):
+        evaluate.read_human_triplets(human_triplets)

@@ -21,7 +21,10 @@ def batch() -> Batch:
     emotion[:5] = np.nan
     exact = np.arange(8) < 5
     crops = np.zeros((8, 4, 4, 3), np.uint8)
-    samples = Samples(crops, controls, controls, np.zeros((8, 3), np.float32), emotion, exact)
+    person = np.where(exact, 0, -1)
+    samples = Samples(
+        crops, controls, controls, np.zeros((8, 3), np.float32), emotion, exact, person
+    )
     return Batch(samples, torch.device("cpu"))
 
 

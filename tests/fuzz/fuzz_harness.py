@@ -88,10 +88,17 @@ class Answer:
 
 
 class Worker:
-    """Gives command lines to a process, and starts another one when it dies or hangs."""
+    """Gives command lines to a process, and starts another one when it dies or hangs.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Its working directory, home and folder for temporary files are empty ones in `folder`: what is
+    left in them is found by whoever watches that folder.
+    """
+
+    def __init__(self, folder: Path, *, real_networks: bool = False) -> None:
+        self._watched = {name: folder / name for name in ("cwd", "home", "tmp")}
+        for path in self._watched.values():
+            path.mkdir(exist_ok=True)
+        self._command = [sys.executable, str(WORKER), *(["real"] if real_networks else [])]
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, arguments: list[str]) -> Answer:
@@ -117,10 +124,12 @@ class Worker:
 
     def _start(self) -> subprocess.Popen[str]:
         source = str(Path(freeavatar.__file__).parent.parent)
-        environment = os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
+        environment |= {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+        environment |= {"HOME": str(self._watched["home"]), "TMPDIR": str(self._watched["tmp"])}
         self._process = subprocess.Popen(
-            [sys.executable, str(WORKER)],
-            cwd=self._folder,
+            self._command,
+            cwd=self._watched["cwd"],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

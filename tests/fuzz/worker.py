@@ -2,7 +2,8 @@
 last: JSON arguments come in by lines, what happened goes out by lines.
 
 A process of its own, because a decoder that crashes takes its process with it. The networks are
-stand-ins: what is fuzzed is everything that reads files.
+stand-ins, for what is fuzzed is everything that reads files; with the argument `real` those that
+ship.
 """
 
 from __future__ import annotations
@@ -52,11 +53,12 @@ class Halves(Animator):
         return np.tile(middle, (len(features), 1))
 
 
-def serve() -> None:
+def serve(real_networks: bool) -> None:
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    ExpressionEncoder.load = staticmethod(lambda *a, **k: Grey())
-    Animator.load = staticmethod(lambda *a, **k: Halves())
+    if not real_networks:
+        ExpressionEncoder.load = staticmethod(lambda *a, **k: Grey())
+        Animator.load = staticmethod(lambda *a, **k: Halves())
     answers = sys.stdout
     for line in sys.stdin:
         said, complained, crash, code = io.StringIO(), io.StringIO(), "", -1
@@ -70,4 +72,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve("real" in sys.argv[1:])

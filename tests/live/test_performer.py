@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from freeavatar.avatars import catalog
-from freeavatar.capture.track import TrackConfig
+from freeavatar.capture.track import LiveTracker, TrackConfig
 from freeavatar.capture.video import Frame
 from freeavatar.live.performer import Performer, PerformerConfig
-from freeavatar.pipeline import Models
+from freeavatar.motion.profile import ActorProfile
+from freeavatar.motion.tune import read_tuning
+from freeavatar.performance import Performance
+from freeavatar.pipeline import AnimateOptions, Models, act
+from freeavatar.rig import ARKIT
 
 pytestmark = pytest.mark.usefixtures("stand_in_networks")
 
@@ -37,3 +43,69 @@ def test_without_an_avatar_the_controls_are_arkits(face_pictures):
     frame = performer.show(Frame(0, 0.0, face_pictures[0]), 0.0)
     assert frame.found
     np.testing.assert_array_equal(frame.controls, frame.arkit)
+
+
+def whole(**settings) -> PerformerConfig:
+    return PerformerConfig(TrackConfig(crop="whole"), auto_neutral=False, **settings)
+
+
+def turning(monkeypatch, head_rad: tuple[float, float, float]) -> None:
+    """Every face that is seen is turned this way."""
+    look = LiveTracker.look
+    turned = np.array(head_rad)
+    monkeypatch.setattr(
+        LiveTracker, "look", lambda self, frame: replace(look(self, frame), head_rad=turned)
+    )
+
+
+def test_swapped_sides_are_the_mirror_image_on_both_rigs(
+    face_pictures, toy_avatar_file, monkeypatch
+):
+    turning(monkeypatch, (0.3, 0.1, -0.2))
+    avatar, frame = catalog.resolve(str(toy_avatar_file)), Frame(0, 0.0, face_pictures[0])
+    plain = Performer(Models.load(), avatar, whole()).show(frame, 0.0)
+    swapped = Performer(Models.load(), avatar, whole(swap_sides=True)).show(frame, 0.0)
+    np.testing.assert_array_equal(swapped.arkit, plain.arkit[ARKIT.mirror_columns])
+    np.testing.assert_array_equal(swapped.controls, plain.controls[avatar.rig.mirror_columns])
+    np.testing.assert_allclose(swapped.head_rad, [-0.3, 0.1, 0.2], atol=1e-12)
+    left, right = (avatar.rig.index(f"mouthSmile{side}") for side in ("Left", "Right"))
+    assert swapped.controls[left] == plain.controls[right] != plain.controls[left]
+
+
+def test_controls_are_tuned_and_mixed_on_both_rigs(face_pictures, toy_avatar_file, tmp_path):
+    avatar, frame = catalog.resolve(str(toy_avatar_file)), Frame(0, 0.0, face_pictures[0])
+    (tmp_path / "tune.toml").write_text(
+        'mute = ["jawOpen"]\n[map]\nmouthPucker = "jawOpen"\n[gain]\nmouthSmileLeft = 0.5\n'
+    )
+    tuning = read_tuning(tmp_path / "tune.toml", [avatar.rig])
+    plain = Performer(Models.load(), avatar, whole()).show(frame, 0.0)
+    tuned = Performer(Models.load(), avatar, whole(tuning=tuning)).show(frame, 0.0)
+    for rig, before, after in (
+        (ARKIT, plain.arkit, tuned.arkit),
+        (avatar.rig, plain.controls, tuned.controls),
+    ):
+        assert after[rig.index("jawOpen")] == 0.0
+        smile = rig.index("mouthSmileLeft")
+        assert after[smile] == pytest.approx(0.5 * before[smile], abs=1e-6)
+        assert after[rig.index("mouthPucker")] == plain.arkit[ARKIT.index("jawOpen")]
+
+
+def test_a_known_actor_is_calibrated_as_in_a_take(face_pictures, toy_avatar_file):
+    """The first frame already: what `animate --profile` makes of the same features."""
+    avatar, frame = catalog.resolve(str(toy_avatar_file)), Frame(0, 0.0, face_pictures[0])
+    models = Models.load()
+    gains = np.ones(52)
+    gains[ARKIT.index("mouthPucker")] = 1.4
+    neutral = models.encoder.encode(np.full((1, 224, 224, 3), 90, np.uint8)).features[0]
+    profile = ActorProfile("take", "", 0.8, neutral, np.array([0.2, 0.0, 0.0]), gains)
+    crop = LiveTracker(TrackConfig(crop="whole")).look(frame).crop
+    features = models.encoder.encode(crop[None]).features
+    seen = Performance(np.zeros(1), np.ones(1, bool), np.zeros((1, 3)), features, features)
+    options = AnimateOptions(profile=profile)
+    shown = Performer(models, avatar, whole(profile=profile)).show(frame, 0.0)
+    for driven, values in ((ARKIT, shown.arkit), (avatar, shown.controls)):
+        expected = act(seen, driven, models.animator, options).values[0]
+        np.testing.assert_allclose(values, expected, atol=1e-5)
+    np.testing.assert_array_equal(shown.head_rad, 0.0)
+    plain = Performer(models, avatar, whole()).show(frame, 0.0)
+    assert np.abs(shown.controls - plain.controls).max() > 0.02

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +62,14 @@ def test_a_name_that_nobody_has_is_refused(tmp_path):
         tuned(tmp_path, 'mute = ["Gryn"]\n')
     with pytest.raises(MappingError, match="profile has no meaning"):
         tuned(tmp_path, 'profile = "vrm1"\n')
+
+
+def test_the_example_of_the_documentation_is_accepted_and_does_what_it_says(tmp_path):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "mapping.md").read_text("utf-8")
+    (example,) = re.findall(r"(?:^    .*\n|^\n)*^    # tune\.toml\n(?:^    .*\n|^\n)*", text, re.M)
+    clip, before = tuned(tmp_path, textwrap.dedent(example), ARKIT)
+    after = {name: clip.values[:, ARKIT.index(name)] for name in ARKIT.names}
+    np.testing.assert_allclose(after["jawOpen"], 1.3 * before[:, 0], atol=1e-6)
+    assert after["tongueOut"].tolist() == [0.0] * 4
+    np.testing.assert_allclose(after["mouthDimpleLeft"], [0.0, 0.2, 0.4, 1.0], atol=1e-6)
+    np.testing.assert_array_equal(after["mouthSmileLeft"], before[:, 0])

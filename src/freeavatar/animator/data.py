@@ -93,9 +93,10 @@ class _PoolSource:
 
     folders: tuple[Path, ...]
     seed: int
+    lifelike: float
 
     def load(self) -> Callable[[int, int], tuple[np.ndarray, dict[str, np.ndarray]]]:
-        pool = FacePool(list(self.folders), FOOTAGE)
+        pool = FacePool(list(self.folders), FOOTAGE, lifelike=self.lifelike)
 
         def draw(start: int, num: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             samples = pool.draw(num, np.random.default_rng((self.seed, start)))
@@ -248,9 +249,14 @@ def encode_renders(
     seed: int = 0,
     processes: int = 1,
     report: Callable[[int, int], None] = _silent,
+    lifelike: float = 1.0,
 ) -> FeatureTable:
-    """`num` damaged crops of render sets through the encoder that ships (None) or another."""
-    job = _Job(_PoolSource(tuple(folders), seed), encoder)
+    """`num` damaged crops of render sets through the encoder that ships (None) or another.
+
+    `lifelike`: how many times as often a frame of a recorded take is drawn. What people do is far
+    from what random sliders do, and what a picture hardly shows must be guessed from that.
+    """
+    job = _Job(_PoolSource(tuple(folders), seed, lifelike), encoder)
     (table,) = _run([job], num, processes, report)
     return FeatureTable(
         table["features"],

@@ -1,27 +1,34 @@
 """Teach the trained networks one more avatar: a code and vectors of its own, nothing else changes.
 
 draw the avatar -> fit its renderer code -> encode it and bundled heads -> fit its animator code.
-The trunks stay frozen, so no other avatar can change. Every stage is kept in the work folder: a
-stopped run goes on where it was.
+The trunks stay frozen, so no other avatar can change. Every stage is kept in the work folder, a
+part at a time: a stopped run goes on where it was, to the same weights.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
+import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import torch
 
 from freeavatar.animator.data import (
+    CHUNK,
     FeatureTable,
     OwnTable,
+    _OwnSource,
     encode_crops,
-    encode_own,
     load_own,
     load_table,
     save_table,
@@ -58,6 +65,12 @@ from freeavatar.training.loop import LoopConfig
 
 OnProgress = Callable[[str, int, int | None], None]
 """Stage, steps done, steps in all."""
+PEOPLE_PART = 100
+"""People drawn and looked at between two saves: a few seconds of work."""
+_KEEP_EVERY_S = 5.0
+"""Between two notes of the time spent: a killed run forgets no more."""
+
+Table = TypeVar("Table", FeatureTable, OwnTable)
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,63 @@ class Onboarded:
     num_controls: int
     num_understood: int
     """Controls that a name or a shape ties to ARKit."""
+    worked_s: float = 0.0
+    """What it took, over all runs that were stopped and went on."""
+
+
+def work_name(avatar: Avatar, networks: SharedNetworks, config: OnboardConfig) -> str:
+    """A folder name for everything that decides the outcome: with another file, other networks or
+    another config nothing of an earlier run may be used."""
+    parts = [Path(avatar.source).read_bytes(), repr(dataclasses.astuple(config)).encode()]
+    parts += [path.read_bytes() for path in dataclasses.astuple(networks)]
+    digest = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    return f"{avatar.name}-{digest[:8]}"
+
+
+class WorkClock:
+    """Seconds that went into a work folder, added up over its runs until the work is finished.
+
+    Noted in `worked.json` while the block runs and at its end, however it ends.
+    """
+
+    def __init__(self, work: Path) -> None:
+        self._file = work / "worked.json"
+        self._before_s, self._finished = 0.0, False
+        if self._file.is_file():
+            noted = json.loads(self._file.read_text())
+            self._before_s, self._finished = float(noted["worked_s"]), bool(noted["finished"])
+
+    def __enter__(self) -> WorkClock:
+        self._started_s = self._noted_s = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        self._note(finished=kind is None)
+
+    @property
+    def worked_s(self) -> float:
+        """So far; looking again at what was finished does not count."""
+        if self._finished:
+            return self._before_s
+        return self._before_s + time.monotonic() - self._started_s
+
+    def tick(self) -> None:
+        """To be called now and then."""
+        if time.monotonic() - self._noted_s > _KEEP_EVERY_S:
+            self._note(finished=False)
+
+    def _note(self, finished: bool) -> None:
+        if self._finished:
+            return
+        worked_s, self._noted_s = self.worked_s, time.monotonic()
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._file.with_name(f".{self._file.name}.partial")
+        partial.write_text(json.dumps({"worked_s": worked_s, "finished": finished}))
+        partial.replace(self._file)
+        if finished:
+            self._before_s, self._finished = worked_s, True
 
 
 def onboard(
@@ -131,6 +201,26 @@ def onboard(
     """Learn an avatar and write its weights beside its file (or to `target`)."""
     cv2.setNumThreads(1)
     config = config or OnboardConfig()
+    path = target or personal_weights(Path(avatar.source))
+    with WorkClock(work) as clock:
+
+        def told(stage: str, done: int, total: int | None) -> None:
+            clock.tick()
+            on_progress(stage, done, total)
+
+        num_understood = _learn(avatar, work, networks, config, path, told)
+    return Onboarded(path, len(avatar.rig), num_understood, clock.worked_s)
+
+
+def _learn(
+    avatar: Avatar,
+    work: Path,
+    networks: SharedNetworks,
+    config: OnboardConfig,
+    path: Path,
+    on_progress: OnProgress,
+) -> int:
+    """All stages; the value is the number of controls that are understood."""
     matrix = understood(avatar, config.by_name)
     if not config.weak_teacher:
         matrix = np.zeros_like(matrix)
@@ -154,12 +244,11 @@ def onboard(
     known = KnownAvatar(avatar.name, avatar.rig)
     lessons = Lessons(people, None, (own,), (avatar_set,), Onlooker(renderer, (known,), encoder))
     model = _fit_animator(member, lessons, networks, work / "animator", config, on_progress)
-    path = target or personal_weights(Path(avatar.source))
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".unfinished-") as unfinished:
         whole = Path(unfinished) / path.name
         write_table(whole, model, Cast((member,)), trunk_digest(networks.animator))
         whole.replace(path)
-    return Onboarded(path, len(avatar.rig), int(matrix.any(axis=1).sum()))
+    return int(matrix.any(axis=1).sum())
 
 
 def _fit_renderer(
@@ -215,28 +304,42 @@ def _encoded(
 ) -> tuple[OwnTable, FeatureTable]:
     """What the encoder says of the avatar and of people who play; kept in the work folder."""
     digest = trunk_digest(networks.encoder)[:8]
-    own_path, people_path = work / f"own-{digest}.npz", work / f"people-{digest}.npz"
-    if not own_path.is_file():
-        (own,) = encode_own(
-            [pictures],
-            networks.encoder,
-            config.num_pictures,
-            config.seed,
-            report=lambda done, total: on_progress("looking at it", done, total),
-        )
-        save_table(own_path, own)
-    if not people_path.is_file():
-        encoder = ExpressionEncoder.load(networks.encoder)
-        save_table(people_path, people_of_the_house(encoder, config, motion, on_progress))
-    return load_own(own_path), load_table(people_path)
+    encoder = ExpressionEncoder.load(networks.encoder)
+    own = _look_in_parts(
+        work / f"own-{digest}.npz",
+        load_own,
+        lambda: own_looks(pictures, encoder, config),
+        (config.num_pictures, CHUNK),
+        lambda done, total: on_progress("looking at it", done, total),
+    )
+    people = _look_in_parts(
+        work / f"people-{digest}.npz",
+        load_table,
+        lambda: people_looks(encoder, config, motion),
+        (config.num_people, PEOPLE_PART),
+        lambda done, total: on_progress("looking at others", done, total),
+    )
+    return own, people
 
 
-def people_of_the_house(
-    encoder: ExpressionEncoder,
-    config: OnboardConfig,
-    motion: MotionSources,
-    on_progress: OnProgress,
-) -> FeatureTable:
+def own_looks(
+    pictures: Path, encoder: ExpressionEncoder, config: OnboardConfig
+) -> Callable[[int, int], OwnTable]:
+    """Damaged pictures of the avatar's set through the encoder: from which on, how many."""
+    draw = _OwnSource(pictures, config.seed, config.num_pictures).load()
+    name = open_avatar_set(pictures).avatar
+
+    def look(start: int, num: int) -> OwnTable:
+        crops, columns = draw(start, num)
+        features, embeddings = encode_crops(encoder, crops)
+        return OwnTable(name, features, embeddings, columns["shares"], columns["rows"])
+
+    return look
+
+
+def people_looks(
+    encoder: ExpressionEncoder, config: OnboardConfig, motion: MotionSources
+) -> Callable[[int, int], FeatureTable]:
     """Bundled heads in random expressions, poses and light: what every installation can draw."""
     actors = tuple(make_actor(resolve(name)) for name in DEFAULT)
     spec = RenderSet(
@@ -248,19 +351,63 @@ def people_of_the_house(
         config.num_people,
         camera_damage_share=0.1,
     )
-    features, embeddings, controls = [], [], []
-    for start in range(0, config.num_people, 100):
-        num = min(100, config.num_people - start)
+
+    def look(start: int, num: int) -> FeatureTable:
         crops, truth = draw_shard(spec, start, num)
-        some_features, some_embeddings = encode_crops(encoder, np.stack([plain(c) for c in crops]))
-        features.append(some_features)
-        embeddings.append(some_embeddings)
+        features, embeddings = encode_crops(encoder, np.stack([plain(c) for c in crops]))
         shows = np.array([spec.actors[who].shows for who in truth["actor"]])
-        controls.append(np.where(shows, truth["arkit"].astype(np.float32), np.nan))
-        on_progress("looking at others", start + num, config.num_people)
-    table = np.concatenate(controls).astype(np.float32)
-    ones = np.ones(len(table), np.float32)
-    return FeatureTable(np.concatenate(features), np.concatenate(embeddings), table, ones)
+        controls = np.where(shows, truth["arkit"].astype(np.float32), np.nan).astype(np.float32)
+        return FeatureTable(features, embeddings, controls, np.ones(num, np.float32))
+
+    return look
+
+
+def _look_in_parts(
+    path: Path,
+    load: Callable[[Path], Table],
+    begin: Callable[[], Callable[[int, int], Table]],
+    sizes: tuple[int, int],
+    report: Callable[[int, int], None],
+) -> Table:
+    """The table at `path`; where there is none, `begin()` is looked through for it first.
+
+    `sizes` are the samples in all and of a part. Finished parts are kept until the table is whole;
+    each depends on its start alone, so a stopped run that goes on makes the same table.
+    """
+    if path.is_file():
+        return load(path)
+    (num, part_size), look = sizes, begin()
+    folder = path.with_suffix(".parts")
+    folder.mkdir(exist_ok=True)
+    tables = []
+    for start in range(0, num, part_size):
+        part = folder / f"{start:06d}.npz"
+        size = min(part_size, num - start)
+        if not part.is_file():
+            _save_whole(part, look(start, size))
+        tables.append(load(part))
+        report(start + size, num)
+    whole = _joined(tables)
+    _save_whole(path, whole)
+    shutil.rmtree(folder, ignore_errors=True)
+    return whole
+
+
+def _save_whole(path: Path, table: FeatureTable | OwnTable) -> None:
+    partial = path.with_name(f".{path.stem}.partial.npz")
+    save_table(partial, table)
+    partial.replace(path)
+
+
+def _joined(tables: Sequence[Table]) -> Table:
+    """All rows; what is no column is that of the first."""
+    first = tables[0]
+    columns: dict[str, Any] = {
+        field.name: np.concatenate([getattr(table, field.name) for table in tables])
+        for field in dataclasses.fields(first)
+        if isinstance(getattr(first, field.name), np.ndarray)
+    }
+    return dataclasses.replace(first, **columns)
 
 
 def _fit_animator(

@@ -175,7 +175,8 @@ class _Batch:
     faces: Tensor
     driven: list[int]
     own: dict[int, Tensor]
-    likeness: int
+    lot: int
+    """Says whom to look at, and on which avatar."""
     look: bool
 
 
@@ -296,10 +297,13 @@ class AnimatorTrainer:
 
     def _look(self, onlooker: Onlooker, batch: _Batch) -> Losses:
         """Draw what was predicted for one avatar and let the encoder compare it with its source."""
-        part = next((self.parts[i] for i in batch.driven if self.parts[i].likenesses), None)
-        if part is None:
+        drawable = [self.parts[i] for i in batch.driven if self.parts[i].likenesses]
+        if not drawable:
             return {}
-        likeness = part.likenesses[batch.likeness % len(part.likenesses)]
+        # By lot: ARKit's own curves are driven in every step, and would be all that is looked at.
+        which, of_part = divmod(batch.lot, len(drawable))[::-1]
+        part = drawable[which]
+        likeness = part.likenesses[of_part % len(part.likenesses)]
         third = max(1, self.config.look_at // 3)
         features = [self.renders["features"][batch.renders[:third]]]
         sources = [self.renders["embeddings"][batch.renders[:third]]]

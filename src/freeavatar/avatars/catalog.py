@@ -53,6 +53,11 @@ def bundled_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in BUNDLED.glob("*.glb")))
 
 
+def training_folder() -> Path:
+    """Where `freeavatar train avatar` keeps pictures and unfinished training, NAME-DIGEST each."""
+    return user_folder().parent / "training"
+
+
 DEFAULT = ("ada", "bruno", "bibi")
 """Who is animated when nobody is named: a woman, a man and a cartoon."""
 
@@ -156,3 +161,21 @@ def remove(name: str, folder: Path | None = None) -> Path:
     except OSError as error:
         raise OutputError(f"Cannot remove {chosen.path}: {error.strerror or error}.") from error
     return chosen.path
+
+
+def forget_training(name: str, folder: Path | None = None) -> tuple[Path, ...]:
+    """Delete what `freeavatar train avatar` kept to go on with; the folders there were.
+
+    Only work is lost: the weights lie beside the avatar, the pictures can be drawn again.
+    """
+    folder = folder or training_folder()
+    own = re.compile(re.escape(name) + r"-[0-9a-f]{8}")
+    found = tuple(p for p in sorted(folder.glob("*")) if own.fullmatch(p.name) and p.is_dir())
+    for path in found:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise OutputError(
+                f"Cannot remove {path}: {error.strerror or error}; delete that folder yourself."
+            ) from error
+    return found

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float
 
 from freeavatar.capture.align import CropFrame, frame_from_pose
-from freeavatar.capture.cascade import Cascade
+from freeavatar.capture.cascade import Cascade, Searches
 from freeavatar.capture.cuts import CutFinder
+from freeavatar.capture.detect import Detection
 from freeavatar.capture.follow import Anchor, TrackConfig
 from freeavatar.capture.headpose import fit_detection
 from freeavatar.capture.sighting import distance
@@ -52,9 +53,17 @@ class _Trail:
 
 
 def find_people(frames: Iterable[Frame], config: TrackConfig | None = None) -> list[Person]:
-    """Everybody in a take; somebody who comes back after a cut to another place counts again."""
+    """Everybody in a take; somebody who comes back after a cut to another place counts again.
+
+    A take in which nobody was found is gone through again with less doubt, as tracking does: give
+    a Video or a list, not an iterator that ends.
+    """
     config = config or TrackConfig()
-    cascade, cuts = Cascade(config.detector_floor), CutFinder()
+    return _find(frames, config) or _find(frames, config.eager())
+
+
+def _find(frames: Iterable[Frame], config: TrackConfig) -> list[Person]:
+    looker, cuts = _Looker(config), CutFinder()
     trails: list[_Trail] = []
     num_looks, next_s = 0, 0.0
     for frame in frames:
@@ -63,7 +72,7 @@ def find_people(frames: Iterable[Frame], config: TrackConfig | None = None) -> l
             continue
         next_s = frame.time_s + 1.0 / LOOKS_PER_S
         num_looks += 1
-        for place in _places(frame, cascade, config):
+        for place in looker.places(frame, cut):
             trail = _nearest(trails, place, frame.time_s)
             if trail is None:
                 trail = _Trail([], [])
@@ -86,15 +95,35 @@ def choose(people: list[Person], number: int) -> Person:
     return people[number]
 
 
-def _places(frame: Frame, cascade: Cascade, config: TrackConfig) -> list[CropFrame]:
-    """Faces that a detector is sure of, each once."""
-    places: list[CropFrame] = []
-    for detection in cascade.quick(frame.rgb):
-        if detection.score >= config.min_detector_score:
-            place = frame_from_pose(fit_detection(detection))
-            if all(distance(place, other) > 0.3 for other in places):
-                places.append(place)
-    return places
+class _Looker:
+    """Finds the faces of single frames; where the plain picture shows none, as thoroughly and as
+    often as tracking would."""
+
+    def __init__(self, config: TrackConfig) -> None:
+        self._config = config
+        self._cascade = Cascade(config.detector_floor)
+        self._searches = Searches(config.thorough_s)
+
+    def places(self, frame: Frame, cut: bool) -> list[CropFrame]:
+        """Faces that a detector is sure of, each once."""
+        if cut:
+            self._searches.begin_anew()
+        places = self._sure(self._cascade.quick(frame.rgb))
+        if not places and self._searches.due(frame.time_s):
+            views = map(self._sure, self._cascade.thorough(frame.rgb))
+            places = next((found for found in views if found), [])
+        if places:
+            self._searches.found()
+        return places
+
+    def _sure(self, found: list[Detection]) -> list[CropFrame]:
+        places: list[CropFrame] = []
+        for detection in found:
+            if detection.score >= self._config.min_detector_score:
+                place = frame_from_pose(fit_detection(detection))
+                if all(distance(place, other) > 0.3 for other in places):
+                    places.append(place)
+        return places
 
 
 def _nearest(trails: list[_Trail], place: CropFrame, time_s: float) -> _Trail | None:

@@ -23,6 +23,8 @@ _TILE_SHARE = 0.6
 _DIM = 70.0
 """Mean grey level below which the picture is brightened."""
 _BRIGHTENED_TO = 110.0
+_LONGEST_PAUSE_S = 1.6
+"""Between two vain searches."""
 
 
 class Cascade:
@@ -59,6 +61,30 @@ class Cascade:
 
     def _both(self, view: UInt8[np.ndarray, "height width 3"]) -> list[Detection]:
         return [*self._detector.find_large(view), *self._detector.find_small(view)]
+
+
+class Searches:
+    """When to look thoroughly again: after each vain search a longer pause."""
+
+    def __init__(self, first_pause_s: float) -> None:
+        self._first_pause_s = first_pause_s
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """A new shot: the next search is due at once."""
+        self._pause_s, self._searched_s = self._first_pause_s, -np.inf
+
+    def found(self) -> None:
+        """Somebody is there: pauses are short again."""
+        self._pause_s = self._first_pause_s
+
+    def due(self, time_s: float) -> bool:
+        """Whether to search in this frame; then that counts as done."""
+        if time_s - self._searched_s < self._pause_s:
+            return False
+        self._searched_s = time_s
+        self._pause_s = min(2.0 * self._pause_s, _LONGEST_PAUSE_S)
+        return True
 
 
 def _turn(

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from freeavatar.capture.align import CropFrame, frame_from_pose
-from freeavatar.capture.cascade import Cascade
+from freeavatar.capture.cascade import Cascade, Searches
 from freeavatar.capture.coast import Look, glimpse, predicted
 from freeavatar.capture.cuts import CutFinder
 from freeavatar.capture.detect import Detection
@@ -33,7 +33,6 @@ _COAST_LIKENESS = 0.5
 half covered or turning one is more (0.55 to 0.95 on the drawn corruptions)."""
 _COAST_CONFIDENCE = 0.35
 """Of a face that was only guessed to be where it was: below all that was detected."""
-_LONGEST_PAUSE_S = 1.6
 _STRAIGHT = 0.025
 """Sides of the crop between where a head is and where it was going. Drawn heads swerve by less than
 0.015 between two readings, a laughing one by less than 0.016 in nine of ten; landmarks in the dark
@@ -130,8 +129,7 @@ class Follower:
         self._bystanders: list[CropFrame] = []
         self._looked_out_s = 0.0
         self._lookout_s = config.lookout_s
-        self._pause_s = config.thorough_s
-        self._searched_s = -np.inf
+        self._searches = Searches(config.thorough_s)
 
     def look(self, frame: Frame) -> Sighting | None:
         """The actor in this frame, None when it is not seen."""
@@ -226,7 +224,7 @@ class Follower:
         self._last_s = -np.inf
         self._before = None
         self._reads.clear()
-        self._pause_s, self._searched_s = self._config.thorough_s, -np.inf
+        self._searches.begin_anew()
 
     def _remember(self, frame: Frame, sighting: Sighting | None) -> None:
         self._before = self._last.frame if self._tracking and self._last is not None else None
@@ -237,7 +235,7 @@ class Follower:
         if sighting.look is None:
             self._last_picture = frame.rgb
             self._last_s = frame.time_s
-            self._pause_s = self._config.thorough_s
+            self._searches.found()
 
     def _follow(self, frame: Frame) -> Sighting | None:
         """The mesh where the face was one frame ago."""
@@ -256,9 +254,7 @@ class Follower:
             roll_deg = float(np.degrees(self._last.frame.roll_rad))
             found = self._cascade.turned(frame.rgb, roll_deg)
             sighting = self._identify(frame, _distinct(found))
-        if sighting is None and frame.time_s - self._searched_s >= self._pause_s:
-            self._searched_s = frame.time_s
-            self._pause_s = min(2.0 * self._pause_s, _LONGEST_PAUSE_S)
+        if sighting is None and self._searches.due(frame.time_s):
             for found in self._cascade.thorough(frame.rgb):
                 sighting = self._identify(frame, _distinct(found))
                 if sighting is not None:

@@ -36,8 +36,8 @@ class SteadyConfig:
     most_sigma_side: float = 0.06
     """Where landmarks tremble more (darkness, blur), the share grows with what is measured around
     the frame, up to this."""
-    slack_side: float = 0.002
-    """A crop rests until the face has left it by this share of its side (half a pixel of the
+    slack_side: float = 0.006
+    """A crop rests until the face has left it by this share of its side (1.3 pixels of the
     crop): landmarks of a held picture wander by less. Radians for the roll."""
 
 

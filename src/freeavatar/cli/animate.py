@@ -12,6 +12,7 @@ import tyro
 from freeavatar.capture.actors import Person, find_people
 from freeavatar.capture.track import Anchor, TrackConfig
 from freeavatar.capture.video import open_video
+from freeavatar.cli.curve_options import CurveOptions
 from freeavatar.cli.inputs import Inputs, media_files, without_repeats
 from freeavatar.cli.takes import Avatars, FormatNames, format_names, load_avatars, plan_jobs
 from freeavatar.cli.terminal import Terminal
@@ -24,7 +25,6 @@ from freeavatar.motion.gaze import GazeConfig
 from freeavatar.motion.profile import read_profile, write_profile
 from freeavatar.motion.resample import check_rate
 from freeavatar.motion.smooth import SmoothingConfig
-from freeavatar.motion.tune import read_tuning
 from freeavatar.pipeline import (
     AnimateOptions,
     FinishedTake,
@@ -61,10 +61,7 @@ class Command:
     take would say."""
     save_profile: Path | None = None
     """Write the profile of the actor in this take, for other takes."""
-    controls: Annotated[Path | None, tyro.conf.arg(metavar="FILE.toml")] = None
-    """Gain, mute and mix of single controls (docs/mapping.md)."""
-    swap_sides: bool = False
-    """Left for right: for footage that shows the actor as in a mirror."""
+    curves: Annotated[CurveOptions, tyro.conf.arg(name="")] = field(default_factory=CurveOptions)
     fps: float | None = None
     """Frame rate of the curves; the input's own frames when left out. Videos keep the input's."""
     list_actors: bool = False
@@ -93,14 +90,13 @@ class Command:
             bridge=self.bridge,
             gaze=self.gaze,
             profile=None if self.profile is None else read_profile(self.profile, weights_digest()),
-            swap_sides=self.swap_sides,
+            swap_sides=self.curves.swap_sides,
             rate_hz=self.fps,
         )
         formats = choose_formats(options.formats)
         avatars = load_avatars(self.avatar)
-        if self.controls is not None:
-            tuning = read_tuning(self.controls, [avatar.rig for avatar in avatars])
-            options = replace(options, tuning=tuning)
+        tuning = self.curves.tuning([avatar.rig for avatar in avatars])
+        options = replace(options, tuning=tuning)
         names = [avatar.name for avatar in avatars]
         terminal = Terminal()
         everybody = self.track.actor == "all"
@@ -134,10 +130,12 @@ class Command:
         if self.track.actor != "all":
             return [(None, folder)]
         people = find_people(open_video(source), self.track)
-        if not people:
-            return [(None, folder)]
-        name = f"{folder.name}-actor"
-        return [(one.anchor, folder.with_name(f"{name}{one.number}")) for one in people]
+        # Where a few looks show nobody, the largest face of the take is looked for as actor 0.
+        anchors: list[Anchor | None] = [one.anchor for one in people]
+        return [
+            (anchor, folder.with_name(f"{folder.name}-actor{number}"))
+            for number, anchor in enumerate(anchors or [None])
+        ]
 
     def _list_actors(self) -> int:
         """A line for everybody in every input."""

@@ -12,7 +12,7 @@ from freeavatar.avatars import catalog
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.coverage import Coverage, profile_coverage
 from freeavatar.avatars.gltf import load_avatar
-from freeavatar.errors import AvatarError, OutputError
+from freeavatar.errors import AvatarError
 from freeavatar.export.files import finished_file, refuse_existing
 from freeavatar.rig import REGIONS
 
@@ -92,7 +92,8 @@ class Add:
         try:
             with finished_file(sheet, overwrite=self.sheet is None) as path:
                 write_sheet(path, avatar)
-        except OutputError:
+        except BaseException:
+            # Whatever stopped it, Ctrl-C too: the avatar is there with its sheet, or not at all.
             catalog.remove(entry.name)
             raise
         print(f"{entry.name}: added ({_rig_line(avatar)})")
@@ -106,14 +107,16 @@ class Add:
 
 @dataclass(frozen=True)
 class Remove:
-    """Delete the copy that `add` made; the original file stays."""
+    """Delete the copy that `add` made, and all that was learned of it; the original file stays."""
 
     name: Name
     """An avatar that was added."""
 
     def run(self) -> int:
-        """Delete it."""
+        """Delete it and what training kept of it."""
         print(f"{self.name}: removed ({catalog.remove(self.name)})")
+        for path in catalog.forget_training(self.name):
+            print(f"{self.name}: removed what its training kept, too ({path})")
         return 0
 
 

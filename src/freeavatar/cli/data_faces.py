@@ -9,6 +9,7 @@ from typing import Annotated
 import cv2
 import tyro
 
+from freeavatar.cli.output_folder import check_output_folder
 from freeavatar.cli.terminal import Terminal
 from freeavatar.datasets.contact_sheets import face_sheet
 from freeavatar.datasets.faces import FaceFilter, FaceSetConfig, build_face_set
@@ -55,6 +56,7 @@ class Faces:
         for source in self.sources:
             if not source.exists():
                 raise DataError(f"There is no {source}. Check its name and folder.")
+        check_output_folder(self.out)
         config = FaceSetConfig(
             self.sources,
             self.labels,

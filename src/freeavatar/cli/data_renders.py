@@ -8,6 +8,7 @@ from typing import Literal
 
 import cv2
 
+from freeavatar.cli.output_folder import check_output_folder
 from freeavatar.cli.terminal import Terminal
 from freeavatar.errors import UsageError
 
@@ -59,6 +60,9 @@ class Renders:
             raise UsageError("--num, --processes and --part-size must be at least 1.")
         if not all(0 <= share <= 1 for share in (occluded, damaged, self.rare)):
             raise UsageError("--occluded, --camera-damage and --rare are shares from 0 to 1.")
+        if self.seed < 0:
+            raise UsageError(f"--seed is {self.seed}; give a whole number from 0 on.")
+        check_output_folder(self.out)
         from freeavatar.datasets.casting import CastConfig, make_render_set
         from freeavatar.datasets.contact_sheets import sheet
         from freeavatar.datasets.felt import label_emotions

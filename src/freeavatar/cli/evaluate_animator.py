@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import tyro
 
+from freeavatar.cli.output_folder import check_output_folder
 from freeavatar.cli.terminal import Terminal
 from freeavatar.errors import UsageError
 from freeavatar.export.files import finished_file, refuse_existing
@@ -16,7 +17,7 @@ from freeavatar.export.files import finished_file, refuse_existing
 
 @dataclass(frozen=True)
 class Animator:
-    """Examine the animator: unseen people and takes, one source on many avatars, speed, sheets.
+    """Examine the animator: unseen people and takes, own controls, many avatars, speed, sheets.
 
     Writes report.json, report.md and the sheets gestures.png (with --data) and faces.png (with
     --faces) into --out.
@@ -31,6 +32,9 @@ class Animator:
     """A set of `freeavatar data renders --people held-out`: single pictures with truth."""
     data: Path | None = None
     """A folder with avatars/valid, avatars/ict and motion: people who play held-out takes."""
+    sets: Path | None = None
+    """A folder with one picture set per avatar (recipes/train_renderer.py --only-draw): how well
+    each that the animator knows gets its own controls back."""
     faces: Path | None = None
     """A set of `freeavatar data faces`, for the sheet of real faces."""
     components: Path | None = None
@@ -53,10 +57,11 @@ class Animator:
         from freeavatar.evaluation.report import to_json, to_markdown
         from freeavatar.expression.runtime import ExpressionEncoder
 
-        if self.renders is None and self.data is None and self.faces is None:
-            raise UsageError("Nothing to look at: give --renders, --data or --faces.")
+        if not any((self.renders, self.data, self.sets, self.faces)):
+            raise UsageError("Nothing to look at: give --renders, --data, --sets or --faces.")
         files = [self.out / name for name in ("report.json", "report.md")]
         sheets = [self.out / name for name in ("gestures.png", "faces.png")]
+        check_output_folder(self.out)
         refuse_existing([*files, *sheets], self.overwrite)
         if self.networks is None:
             encoder, network = ExpressionEncoder.load(), Network.load()
@@ -65,7 +70,13 @@ class Animator:
             network = Network.load(self.networks)
         avatars = [resolve(name) for name in self.avatar or bundled_names()]
         judges = examination.Judges(
-            self.renders, self.data, self.components, self.num_renders, self.num_frames, self.seed
+            renders=self.renders,
+            data=self.data,
+            sets=self.sets,
+            components=self.components,
+            num_renders=self.num_renders,
+            num_frames=self.num_frames,
+            seed=self.seed,
         )
         with Terminal().progress("examination") as on_progress:
             sections = examination.examine(judges, avatars, encoder, network, on_progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 
+from freeavatar.cli.output_folder import check_output_folder
 from freeavatar.cli.terminal import Terminal
 from freeavatar.export.files import finished_file, refuse_existing
 
@@ -32,6 +33,9 @@ class Expression:
     """Triplets that people voted on: a folder with triplets.csv and faces-48px.tar."""
     components: Path | None = None
     """A folder that holds face_blendshapes.onnx, for the MediaPipe-52 column."""
+    mae: Path | None = None
+    """final.safetensors of `freeavatar train faces`: how well its features alone tell people
+    apart, beside ours; needs the training extra."""
     num_renders: int = 3000
     """At most so many renders, evenly from the whole set."""
     num_faces: int = 1000
@@ -46,12 +50,14 @@ class Expression:
         from freeavatar.evaluation.report import to_json, to_markdown
 
         files = [self.out / name for name in ("report.json", "report.md", "neighbours.png")]
+        check_output_folder(self.out)
         refuse_existing(files, self.overwrite)
         judges = Judges(
             self.renders,
             self.faces,
             self.triplets,
             self.components,
+            self.mae,
             self.num_renders,
             self.num_faces,
             seed=self.seed,

@@ -17,6 +17,7 @@ from rich.text import Text
 from freeavatar.avatars import catalog
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.capture.track import TrackConfig
+from freeavatar.cli.curve_options import CurveOptions
 from freeavatar.cli.keys import typed_keys
 from freeavatar.errors import UsageError
 from freeavatar.export.files import cannot_write
@@ -29,7 +30,8 @@ from freeavatar.live.session import LiveReport, LiveSession
 from freeavatar.live.sources import CameraConfig, CameraSource, FileSource, Source, StreamSource
 from freeavatar.mapping.user_mapping import read_mapping
 from freeavatar.motion.live import LiveMotionConfig
-from freeavatar.pipeline import Models
+from freeavatar.motion.profile import read_profile
+from freeavatar.pipeline import Models, weights_digest
 from freeavatar.rig import ARKIT
 
 
@@ -88,7 +90,13 @@ class Command:
     neutral_file: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE.json", help_behavior_hint="(default: none)")
     ] = None
-    """Your neutral face: read at the start if it is there, written when you press c."""
+    """Your neutral face: read at the start if it is there, written when you press c. It takes the
+    place of the one in --profile."""
+    profile: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE.json", help_behavior_hint="(default: none)")
+    ] = None
+    """Your profile (`freeavatar calibrate`): your neutral face and reach from the start."""
+    curves: Annotated[CurveOptions, tyro.conf.arg(name="")] = field(default_factory=CurveOptions)
     report: Annotated[
         Path | None, tyro.conf.arg(metavar="FILE.json", help_behavior_hint="(default: none)")
     ] = None
@@ -108,15 +116,19 @@ class Command:
             )
         if self.track.actor == "all":
             raise UsageError("--actor all is for files; live, one actor drives one avatar.")
+        if self.profile is not None and self.neutral == "off":
+            raise UsageError(
+                "--profile brings a neutral face, and --neutral off starts without one. "
+                "Leave one of them out."
+            )
         for target in self.send:
             parse_target(target)
         source = self._source()
         avatar = catalog.resolve(self.avatar) if self.avatar else None
         options = self._send_options(avatar)
+        config = self._performer_config(avatar)
         source.check()
-        models = Models.load()
-        config = PerformerConfig(self.track, self.motion, self.neutral == "auto")
-        performer = Performer(models, avatar, config)
+        performer = Performer(Models.load(), avatar, config)
         if self.neutral_file is not None and self.neutral_file.exists():
             performer.load_neutral(self.neutral_file)
         screen = Screen()
@@ -151,6 +163,16 @@ class Command:
         if self.url is not None:
             return StreamSource(self.url)
         return CameraSource(self.camera, self.picture)
+
+    def _performer_config(self, avatar: Avatar | None) -> PerformerConfig:
+        return PerformerConfig(
+            self.track,
+            self.motion,
+            self.neutral == "auto",
+            None if self.profile is None else read_profile(self.profile, weights_digest()),
+            self.curves.swap_sides,
+            self.curves.tuning([] if avatar is None else [avatar.rig]),
+        )
 
     def _preview(self, avatar: Avatar | None) -> PreviewPage | None:
         if not self.preview:

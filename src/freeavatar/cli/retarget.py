@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from freeavatar.cli.curve_options import CurveOptions
 from freeavatar.cli.inputs import Inputs, without_repeats
 from freeavatar.cli.takes import Avatars, FormatNames, format_names, load_avatars, plan_jobs
 from freeavatar.cli.terminal import Terminal
@@ -15,6 +16,7 @@ from freeavatar.errors import FreeAvatarError, UsageError
 from freeavatar.export.registry import choose_formats, planned_files
 from freeavatar.mapping.user_mapping import read_mapping
 from freeavatar.motion.calibrate import NeutralConfig, parse_neutral
+from freeavatar.motion.resample import check_rate
 from freeavatar.retarget import RetargetedTake, RetargetOptions, retarget
 
 
@@ -41,11 +43,17 @@ class Command:
     neutral: Annotated[str, tyro.conf.arg(metavar="auto|off|FRAME")] = "off"
     """The actor's neutral face, which becomes the avatar's rest: not used, found in the take, or
     the number of the frame (from 0) that shows it."""
+    curves: Annotated[CurveOptions, tyro.conf.arg(name="")] = field(default_factory=CurveOptions)
+    fps: float | None = None
+    """Frame rate of the curves, and of videos made from them; the input's own frames when left
+    out."""
 
     def run(self) -> int:
         """Retarget every input; the exit code is 1 when one of them failed."""
         if not self.inputs:
             raise UsageError("Name at least one file of curves. See: freeavatar retarget --help")
+        if self.fps is not None:
+            check_rate(self.fps)
         neutral = None
         if self.neutral != "off":
             neutral = NeutralConfig(mode=parse_neutral(self.neutral))
@@ -54,9 +62,13 @@ class Command:
             overwrite=self.overwrite,
             mapping=None if self.mapping is None else read_mapping(self.mapping),
             neutral=neutral,
+            swap_sides=self.curves.swap_sides,
+            rate_hz=self.fps,
         )
         formats = choose_formats(options.formats)
         avatars = load_avatars(self.avatar)
+        tuning = self.curves.tuning([avatar.rig for avatar in avatars])
+        options = replace(options, tuning=tuning)
         names = [avatar.name for avatar in avatars]
         terminal = Terminal()
         sources = without_repeats(self.inputs)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -71,23 +69,19 @@ class Avatar:
         config = onboard.OnboardConfig(
             num_pictures=self.pictures, by_name=self.names, seed=self.seed
         )
-        parts = [source.read_bytes(), repr(dataclasses.astuple(config)).encode()]
-        parts += [path.read_bytes() for path in dataclasses.astuple(networks)]
-        digest = hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in parts)).hexdigest()
-        work = self.work or catalog.user_folder().parent / "training"
-        started_s = time.monotonic()
+        work = self.work or catalog.training_folder()
         with Terminal().progress(avatar.name) as on_progress:
             made = onboard.onboard(
                 avatar,
-                work / f"{avatar.name}-{digest[:8]}",
+                work / onboard.work_name(avatar, networks, config),
                 networks,
                 config,
                 target,
                 on_progress,
             )
-        minutes = (time.monotonic() - started_s) / 60
         print(
-            f"{avatar.name}: learned {made.num_controls} controls in {minutes:.1f} minutes on "
+            f"{avatar.name}: learned {made.num_controls} controls in "
+            f"{made.worked_s / 60:.1f} minutes on "
             f"{os.cpu_count()} cores, {made.num_understood} of them also by "
             f"{'name' if self.names and avatar.arkit_to_rig is not None else 'shape'}"
         )

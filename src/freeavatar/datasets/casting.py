@@ -21,6 +21,7 @@ from freeavatar.datasets.motion_sources import HELD_OUT_TAKES, load_motion
 from freeavatar.datasets.render_variation import Backgrounds
 from freeavatar.datasets.renders import RenderSet
 from freeavatar.errors import DataError
+from freeavatar.training.shards import open_shards
 
 HELD_OUT_PEOPLE = ("Black_F_2", "Asian_M_3", "White_F_3", "Hispanic_M_2")
 """VALID people who judge the product; no training picture may show them."""
@@ -29,6 +30,9 @@ FIRST_HELD_OUT_IDENTITY = 1000
 NUM_HELD_OUT_IDENTITIES = 8
 HELD_OUT_SEED = 1_000_000
 """Added to the seed, so that judges see other expressions too."""
+
+DATA_FOLDERS = ("avatars/valid", "avatars/ict", "motion")
+"""What a folder of data may hold: VALID people, the ICT face model, takes."""
 
 _SHARES = {"valid": 0.5, "ict": 0.25, "others": 0.25}
 """How often a picture shows a VALID person, an ICT identity, or anybody else."""
@@ -40,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CastConfig:
-    """What to draw from. Whatever is missing in `data` is left out."""
+    """What to draw from. `data` may lack some of its folders, but not all."""
 
     people: People = "training"
     data: Path | None = None
@@ -65,7 +69,9 @@ def make_render_set(
     part_size: int = 1000,
     on_actor: Callable[[Actor], None] = lambda _actor: None,
 ) -> RenderSet:
-    """Load everybody; DataError when nobody plays."""
+    """Load everybody; DataError when nobody plays or something that was named is not there."""
+    _refuse_missing(config)
+    backgrounds = Backgrounds(tuple(_background_pictures(config.backgrounds)))
     groups = {"valid": _valid(config), "ict": _ict(config), "others": _others(config)}
     actors: list[Actor] = []
     weights: list[float] = []
@@ -88,13 +94,27 @@ def make_render_set(
         motion=load_motion(
             [path for path in takes if path.stem not in HELD_OUT_TAKES], config.rare_share
         ),
-        backgrounds=Backgrounds(tuple(_background_pictures(config.backgrounds))),
+        backgrounds=backgrounds,
         seed=seed + (0 if config.people == "training" else HELD_OUT_SEED),
         num=num,
         part_size=part_size,
         occluded_share=occluded_share,
         camera_damage_share=camera_damage_share,
     )
+
+
+def _refuse_missing(config: CastConfig) -> None:
+    """Drawing without what was asked for would only show in the pictures."""
+    if config.data is not None and not any((config.data / name).is_dir() for name in DATA_FOLDERS):
+        raise DataError(
+            f"{config.data} holds nothing to draw from: none of {', '.join(DATA_FOLDERS)}. "
+            "Check the name of the folder, or leave out --data."
+        )
+    for path in config.extra_avatars:
+        if path.is_dir() and not any(_avatar_files((path,))):
+            raise DataError(
+                f"{path} holds no avatar (.glb or .vrm). Name avatars, or a folder of them."
+            )
 
 
 def _valid(config: CastConfig) -> Iterator[Avatar]:
@@ -146,8 +166,7 @@ def _background_pictures(
 ) -> Iterator[UInt8[np.ndarray, "size size 3"]]:
     if folder is None:
         return
-    for part in sorted(folder.glob("part-*/crops.npy")):
-        crops = np.load(part, mmap_mode="r")
+    for crops in open_shards(folder).parts:
         for row in range(0, len(crops), 25):
             if num == 0:
                 return

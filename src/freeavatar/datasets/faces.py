@@ -44,6 +44,7 @@ from freeavatar.datasets.face_sources import (
 from freeavatar.datasets.teachers import EMOTIONS, FACE_SIZE, Teachers, load_teachers
 from freeavatar.errors import DataError, MediaError
 from freeavatar.rig import ARKIT_NAMES
+from freeavatar.training.shards import read_json
 
 PART_SIZE = 2048
 Rejection = Literal["unreadable", "no face", "small", "unsure", "flat", "near copy"]
@@ -163,12 +164,23 @@ def _main_face(found: Sequence[Detection], width: int, height: int) -> Detection
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Key -> split from a csv with the columns key and split."""
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        if not {"key", "split"} <= set(reader.fieldnames or ()):
-            raise DataError(f"{path} needs the columns key and split; found {reader.fieldnames}.")
-        return {row["key"]: row["split"] for row in reader}
+    """Key -> split from a csv with the columns key and split; DataError when it is none."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            found = list(reader.fieldnames or ())
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"The labels {path} cannot be read ({error}). "
+            "Give a csv with the columns key and split."
+        ) from error
+    if not {"key", "split"} <= set(found):
+        raise DataError(f"{path} needs the columns key and split; found {', '.join(found)[:80]!r}.")
+    for number, row in enumerate(rows, 2):
+        if not row["key"] or not row["split"]:
+            raise DataError(f"{path}, row {number} lacks its key or its split. Fill in both.")
+    return {row["key"]: row["split"] for row in rows}
 
 
 @dataclass(frozen=True)
@@ -200,9 +212,9 @@ def build_face_set(
     `progress` counts pictures and videos. Returns how many pictures were kept and why the others
     were not; unreadable ones and tars cut short are told in warnings.
     """
+    splits = read_labels(config.labels) if config.labels else {}
     out.mkdir(parents=True, exist_ok=True)
     listing = list_once(config.sources, config.without_near_copies, out / "listing.json")
-    splits = read_labels(config.labels) if config.labels else {}
     recipe = _describe(config, listing.files)
     _refuse_other_set(out, recipe)
     for abandoned in out.glob(".part-*"):
@@ -224,7 +236,7 @@ def build_face_set(
     outcome = Counter(listing.left_out)
     unreadable: list[str] = []
     for job in jobs:
-        report = json.loads((job.finished / "outcome.json").read_text())
+        report = read_json(job.finished / "outcome.json")
         unreadable += report.pop("unreadable names", [])
         outcome.update(report)
     if unreadable:
@@ -385,7 +397,7 @@ def _refuse_other_set(out: Path, recipe: dict[str, Any]) -> None:
     marker = out / "recipe.json"
     if not marker.is_file():
         _write_json(marker, recipe)
-    elif json.loads(marker.read_text()) != json.loads(json.dumps(recipe)):
+    elif read_json(marker) != json.loads(json.dumps(recipe)):
         raise DataError(
             f"{out} holds a set made from other pictures or settings. "
             "Give another --out, or delete that folder."

@@ -182,11 +182,29 @@ def _single(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
     return values
 
 
+def _companions() -> tuple[tuple[int, ...], ...]:
+    """For each column all others that `_single` draws and that it does not exclude."""
+    columns = [ARKIT.index(name) for name in _SINGLES]
+    excluded = {frozenset((first, second)) for first, second, keep in _OPPOSITES if keep == 0.0}
+    return tuple(
+        tuple(c for c in columns if c != column and frozenset((column, c)) not in excluded)
+        for column in range(len(ARKIT))
+    )
+
+
+_COMPANIONS = _companions()
+
+
 def _pair(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
-    """A control and its mirror partner, about equally strong."""
+    """Half of the time a control and its mirror partner, about equally strong; otherwise, and
+    always where a control has no partner that can move with it, any two."""
     values = _single(rng)
-    strongest = int(values.argmax())
-    values[ARKIT.mirror_columns[strongest]] = values[strongest] * rng.uniform(0.85, 1.15)
+    first = int(values.argmax())
+    partner, companions = int(ARKIT.mirror_columns[first]), _COMPANIONS[first]
+    if partner in companions and rng.random() < 0.5:
+        values[partner] = values[first] * rng.uniform(0.85, 1.15)
+    else:
+        values[int(rng.choice(companions))] = rng.uniform(0.15, 1.0)
     return values
 
 

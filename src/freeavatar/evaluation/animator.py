@@ -25,6 +25,7 @@ from freeavatar.datasets.casting import HELD_OUT_PEOPLE
 from freeavatar.datasets.motion_sources import HELD_OUT_TAKES, read_take
 from freeavatar.datasets.render_variation import crop_camera, draw_lights
 from freeavatar.errors import DataError
+from freeavatar.evaluation.own_controls import own_controls
 from freeavatar.evaluation.peers import MediaPipe52, Pictures, from_stored
 from freeavatar.evaluation.report import Section
 from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder
@@ -74,6 +75,8 @@ class Judges:
     """A render set of people who are in no training set."""
     data: Path | None = None
     """A folder with avatars/valid, avatars/ict and motion."""
+    sets: Path | None = None
+    """A folder with one picture set per avatar."""
     components: Path | None = None
     """Folder that holds face_blendshapes.onnx; without it there is no MediaPipe-52 column."""
     num_renders: int = 1500
@@ -114,6 +117,8 @@ def examine(
             on_progress("driving avatars", number, len(avatars))
             driven.append(drive(avatar, features[some], encoder, animator))
         sections.append(across_avatars(source[some], shown.part[some], driven))
+    if judges.sets is not None:
+        sections.append(own_controls(judges.sets, avatars, encoder, animator, on_progress))
     blank = np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
     num_features = encoder.encode(blank).features.shape[1]
     sections.append(speed(animator, avatars, num_features))

@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from freeavatar.errors import DataError
 from freeavatar.evaluation.cache import EncodingCache
@@ -21,6 +21,7 @@ from freeavatar.evaluation.corruptions import IN_PLACE, rolled
 from freeavatar.evaluation.peers import (
     Encoded,
     FaceFinder,
+    MaskedTrunk,
     MediaPipe52,
     Method,
     OurEncoder,
@@ -38,6 +39,9 @@ from freeavatar.expression.evaluate import TRIPLET_TYPES, Triplets
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import ShardSet, open_shards
 
+PROBED_COMPONENTS = 32
+"""Numbers that a probe for the person may read: as many as the embedding has."""
+
 OnProgress = Callable[[str, int, int | None], None]
 """Stage, steps done, steps in all."""
 
@@ -54,6 +58,8 @@ class Judges:
     """Triplets that people voted on: triplets.csv and faces-48px.tar."""
     components: Path | None = None
     """Folder that holds face_blendshapes.onnx; without it there is no MediaPipe-52 column."""
+    mae: Path | None = None
+    """A masked autoencoder, whose features alone are asked who it is."""
     num_renders: int = 3000
     num_faces: int = 1000
     num_triplets: int = 4000
@@ -251,7 +257,8 @@ def _retrieval(
         "Retrieval and identity",
         "The same expression means among the truly nearest 2 % of all pictures. The probe reads "
         "the person linearly; lower is better there, and for the share of nearest neighbours that "
-        "are the same person.",
+        "are the same person. A probe on more numbers reads more, so each space is also asked by "
+        f"its first {PROBED_COMPONENTS} principal components.",
     )
     found = {who: measures.retrieval_precision(space, same) for who, space in spaces.items()}
     for k in (1, 5, 10):
@@ -268,6 +275,48 @@ def _retrieval(
         ("person read by a linear probe", "person_probe", first.probe_chance),
     ):
         section.add(measure, {w: getattr(leak, name) for w, leak in leaks.items()}, chance)
+    section.add(
+        "nearest picture of the same person shows the same expression",
+        {w: _own_shares_expression(space, renders, same | same.T) for w, space in spaces.items()},
+        share,
+    )
+    section.add(
+        f"person read from {PROBED_COMPONENTS} principal components",
+        {w: _person_probe(session, space, renders) for w, space in spaces.items()},
+        first.probe_chance,
+    )
+    if session.judges.mae is not None:
+        alone = session.cache.encode(MaskedTrunk(session.judges.mae), renders.pictures).embeddings
+        section.add(
+            f"person read from {PROBED_COMPONENTS} principal components of MAE features alone",
+            {session.ours: _person_probe(session, alone, renders)},
+            first.probe_chance,
+        )
+
+
+def _person_probe(
+    session: _Session, space: Float[np.ndarray, "picture _"], renders: _Renders
+) -> float:
+    """Accuracy of a linear probe for the person, on as many numbers for every method."""
+    answered = ~np.isnan(space).any(axis=1)
+    centred = space[answered] - space[answered].mean(axis=0)
+    directions = np.linalg.svd(centred, full_matrices=False)[2][:PROBED_COMPONENTS]
+    return measures.linear_probe(centred @ directions.T, renders.people[answered], session.rng())
+
+
+def _own_shares_expression(
+    space: Float[np.ndarray, "picture _"],
+    renders: _Renders,
+    same_expression: Bool[np.ndarray, "picture picture"],
+) -> float:
+    """How often the nearest other picture of the same person shows the same expression."""
+    answered = np.flatnonzero(~np.isnan(space).any(axis=1))
+    apart = measures.pairwise(space[answered])
+    people = renders.people[answered]
+    apart[people[:, None] != people[None]] = np.inf
+    np.fill_diagonal(apart, np.inf)
+    nearest = answered[apart.argmin(axis=1)]
+    return float(same_expression[answered, nearest].mean())
 
 
 def _mirror(session: _Session, renders: _Renders, encoded: dict[str, Encoded]) -> None:

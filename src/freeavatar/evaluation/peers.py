@@ -105,6 +105,34 @@ class OurEncoder:
         )
 
 
+class MaskedTrunk:
+    """The trunk of a masked autoencoder, its tokens averaged: what pretraining alone knows.
+
+    Needs the training extra, because such trunks are never exported.
+    """
+
+    name = "MAE features"
+
+    def __init__(self, checkpoint: Path) -> None:
+        from freeavatar.expression.mae_features import load_mae_features
+
+        self.path = checkpoint
+        self._describe = load_mae_features(checkpoint)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the file's bytes."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+
+    def encode(self, pictures: Pictures) -> Encoded:
+        """Never without an answer."""
+        parts = [
+            self._describe(pictures.crops[i : i + 32]) for i in range(0, max(len(pictures), 1), 32)
+        ]
+        rows = np.concatenate(parts)
+        return Encoded(rows, rows)
+
+
 class RawPixels:
     """A comparison without any model: 16 x 16 pixels without their mean, at unit length."""
 

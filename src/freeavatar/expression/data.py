@@ -30,6 +30,12 @@ TAUGHT_CONTROLS: tuple[str, ...] = tuple(
 
 ACTIVE = 0.4
 """A control above this is part of the shape that a face makes."""
+SURE_QUALITY = 0.5
+"""Teachers' guesses about a real face of less quality than this are left out."""
+SURE_EMOTION = 0.5
+"""An emotion teacher whose best guess is less likely than this has seen nothing."""
+TOLD_MORE = 20.0
+"""How many times as often a real face is drawn whose person is known: such sets are small."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Samples:
     emotion: Float[np.ndarray, "sample 7"]
     exact: Bool[np.ndarray, "sample"]
     """True for renders."""
+    person: Int[np.ndarray, "sample"]
+    """Who it is, numbered through all sets of a pool; -1 where nobody says."""
 
 
 Split = Literal["train", "test"]
@@ -61,18 +69,26 @@ class FacePool:
         split: Split = "train",
         emphasis: float = 0.0,
         oversampling: float = 1.0,
+        lifelike: float = 1.0,
     ) -> None:
         """`emphasis`: how much more often (1 + emphasis) the most lopsided render is drawn;
-        `oversampling`: up to so many times as often for the rarest control in it."""
+        `oversampling`: up to so many times as often for the rarest control in it; `lifelike`: so
+        many times as often when its expression is a frame of a recorded take."""
         self.sets: list[ShardSet] = [open_shards(folder) for folder in folders]
         self.augmentation = augmentation
+        self._people = _people(self.sets)
         usable = [_usable_rows(shards, split) for shards in self.sets]
         self.rows: Int[np.ndarray, "row 2"] = np.concatenate(
             [np.stack([np.full(len(r), i), r], axis=1) for i, r in enumerate(usable)]
         )
         shares = np.concatenate(
             [
-                ((1 + emphasis * _lopsided(shards)) * _rare(shards, oversampling))[r]
+                (
+                    (1 + emphasis * _lopsided(shards))
+                    * _rare(shards, oversampling)
+                    * np.where(_recorded(shards), lifelike, 1.0)
+                    * _told(shards)
+                )[r]
                 for shards, r in zip(self.sets, usable, strict=True)
             ]
         )
@@ -82,21 +98,29 @@ class FacePool:
         return len(self.rows)
 
     def draw(
-        self, num: int, rng: np.random.Generator, mirror: bool = True, twins: float = 0.0
+        self,
+        num: int,
+        rng: np.random.Generator,
+        mirror: bool = True,
+        twins: float = 0.0,
+        companions: float = 0.0,
     ) -> Samples:
         """Random rows, each mirrored (with its truth) half of the time.
 
         `twins` is the share of rows drawn twice, damaged independently: the same face must look
         alike through any damage, and its mirror image must not, unless the face is even.
+        `companions` is the share of rows that show the person of another row again.
         """
         lots = rng.random(num - round(num * twins / 2))
         chosen = self.rows[np.searchsorted(self._up_to, lots).clip(max=len(self.rows) - 1)]
+        for i in range(round(num * companions / 2)):
+            chosen[-1 - i] = self._companion(chosen[i], rng)
         chosen = np.concatenate([chosen, chosen[: num - len(chosen)]])
         samples = [
             self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5))
             for s, r in chosen
         ]
-        crops, controls, moved, head, emotion, exact = zip(*samples, strict=True)
+        crops, controls, moved, head, emotion, exact, person = zip(*samples, strict=True)
         return Samples(
             np.stack(crops),
             np.stack(controls),
@@ -104,7 +128,19 @@ class FacePool:
             np.stack(head),
             np.stack(emotion),
             np.array(exact),
+            np.array(person),
         )
+
+    def _companion(
+        self, row: Int[np.ndarray, "2"], rng: np.random.Generator
+    ) -> Int[np.ndarray, "2"]:
+        """Another row of the same person in the same set; the row itself where there is none."""
+        which, number = int(row[0]), int(row[1])
+        own = self._people[which]
+        if own[number] < 0:
+            return row
+        others = np.flatnonzero(own == own[number])
+        return np.array([which, int(rng.choice(others))])
 
     def plain(self, num: int) -> UInt8[np.ndarray, "sample size size 3"]:
         """The first crops, as the product sees them."""
@@ -113,7 +149,7 @@ class FacePool:
 
     def _sample(
         self, which: int, row: int, rng: np.random.Generator, mirror: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool, int]:
         shards = self.sets[which]
         crop = augment(shards.gather(np.array([row]))[0], self.augmentation, rng, mirror)
         exact = "arkit" in shards.columns
@@ -123,7 +159,44 @@ class FacePool:
         if mirror:
             controls, moved = controls[ARKIT.mirror_columns], moved[ARKIT.mirror_columns]
             head = head * np.array([-1, 1, -1], np.float32)
-        return crop, controls, moved, head, _row(shards, "emotion", row, 7), exact
+        emotion = _row(shards, "emotion", row, 7)
+        person = int(self._people[which][row])
+        return (
+            crop,
+            controls,
+            moved,
+            head,
+            np.where(_is_sure(emotion), emotion, np.nan),
+            exact,
+            person,
+        )
+
+
+def _is_sure(emotion: Float[np.ndarray, "7"]) -> bool:
+    return bool(np.nanmax(np.nan_to_num(emotion)) >= SURE_EMOTION)
+
+
+def _people(sets: list[ShardSet]) -> list[Int[np.ndarray, "row"]]:
+    """Who is in each row of each set, -1 where nobody says.
+
+    A person has one number in all render sets. Names alone do not tell: two folders of built heads
+    count from zero, so what each control moves on a face belongs to who it is.
+    """
+    numbers: dict[str, int] = {}
+    found = []
+    for which, shards in enumerate(sets):
+        if "actor" in shards.columns and "actors" in shards.index:
+            names = shards.index["actors"]
+            reach = shards.index.get("strength") or [None] * len(names)
+            keys = [f"{name} {moves}" for name, moves in zip(names, reach, strict=True)]
+            of_actor = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+            found.append(of_actor[shards.columns["actor"].astype(int)])
+        elif "person" in shards.columns:
+            told = [f"{which} {person}" for person in shards.columns["person"]]
+            found.append(np.array([numbers.setdefault(key, len(numbers)) for key in told]))
+        else:
+            found.append(np.full(len(shards), -1))
+    return found
 
 
 def _lopsided(shards: ShardSet) -> Float[np.ndarray, "row"]:
@@ -133,6 +206,14 @@ def _lopsided(shards: ShardSet) -> Float[np.ndarray, "row"]:
     left, right = PAIRS.T
     arkit = shards.columns["arkit"].astype(np.float32)
     return np.abs(arkit[:, left] - arkit[:, right]).max(axis=1).clip(0, 1)
+
+
+def _recorded(shards: ShardSet) -> Bool[np.ndarray, "row"]:
+    """Which expressions are frames of recorded takes; none where a set does not say."""
+    sources = shards.index.get("sources", [])
+    if "take" not in sources or "source" not in shards.columns:
+        return np.zeros(len(shards), bool)
+    return np.asarray(shards.columns["source"] == sources.index("take"))
 
 
 def _rare(shards: ShardSet, most: float) -> Float[np.ndarray, "row"]:
@@ -171,6 +252,8 @@ def _controls(shards: ShardSet, row: int) -> Float[np.ndarray, "52"]:
         return values.astype(np.float32)
     values = _row(shards, "teacher", row, len(ARKIT))
     taught = np.isin(ARKIT.names, TAUGHT_CONTROLS)
+    if "quality" in shards.columns and shards.columns["quality"][row] < SURE_QUALITY:
+        taught = np.zeros_like(taught)
     return np.where(taught, values, np.nan).astype(np.float32)
 
 
@@ -190,3 +273,8 @@ def _usable_rows(shards: ShardSet, split: Split) -> Int[np.ndarray, "row"]:
         return np.arange(len(shards))
     is_train = np.char.startswith(shards.columns["split"].astype(str), "train")
     return np.flatnonzero(is_train if split == "train" else ~is_train)
+
+
+def _told(shards: ShardSet) -> Float[np.ndarray, "row"]:
+    """How often real faces are drawn for who is known to be in them."""
+    return np.full(len(shards), TOLD_MORE if "person" in shards.columns else 1.0)

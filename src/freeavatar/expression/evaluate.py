@@ -25,6 +25,8 @@ Triplets = Int[np.ndarray, "triplet 3"]
 TripletType = Literal["one", "two", "three"]
 TRIPLET_TYPES: tuple[TripletType, ...] = ("one", "two", "three")
 """How many classes of expression the three pictures come from (Vemulapalli & Agarwala 2019)."""
+_TAR_END = 1024
+"""Bytes of zeros that end a tar."""
 
 
 def rightly_answered(
@@ -448,18 +450,24 @@ def read_triplets(table: Path, num_pictures: int) -> tuple[Triplets, list[str]]:
     """Triplets and their types from a csv with the columns a, p, n (rows of pictures) and type."""
     if not table.is_file():
         raise DataError(f"There is no file {table}. Give a csv with the columns a, p, n and type.")
-    with table.open(newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"a", "p", "n", "type"} - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(
-                f"{table} lacks the column {sorted(missing)[0]} (it has: {reader.fieldnames}). "
-                "Triplets need a, p, n and type."
-            )
-        rows = list(reader)
     try:
-        triplets = np.array([[int(row[key]) for key in "apn"] for row in rows]).reshape(-1, 3)
-    except ValueError as error:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            found = list(reader.fieldnames or ())
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{table} cannot be read ({error}). Give a csv with the columns a, p, n and type."
+        ) from error
+    missing = {"a", "p", "n", "type"} - set(found)
+    if missing:
+        raise DataError(
+            f"{table} lacks the column {sorted(missing)[0]} (it has: {', '.join(found)[:80]!r}). "
+            "Triplets need a, p, n and type."
+        )
+    try:
+        triplets = np.array([[int(row[key]) for key in "apn"] for row in rows], int).reshape(-1, 3)
+    except (ValueError, TypeError) as error:  # TypeError: the row is too short
         raise DataError(f"{table} holds something that is no row number ({error}).") from error
     outside = (triplets < 0) | (triplets >= num_pictures)
     if outside.any():
@@ -479,16 +487,38 @@ def read_human_triplets(
     if not archive_path.is_file():
         raise DataError(f"{folder} is no set of human triplets: it holds no {archive_path.name}.")
     pictures = []
-    with tarfile.open(archive_path) as archive:
-        members = sorted((m for m in archive if m.isfile()), key=lambda m: m.name)
-        for member in members:
-            stream = archive.extractfile(member)
-            assert stream is not None  # only files were kept
-            data = np.frombuffer(stream.read(), np.uint8)
-            picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
-            if picture is None:
-                raise DataError(f"{member.name} in {folder} is not a readable picture.")
-            enlarged = cv2.resize(picture, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC)
-            pictures.append(enlarged[..., ::-1])
+    for name, data in sorted(_read_whole_tar(archive_path).items()):
+        encoded = np.frombuffer(data, np.uint8)
+        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if len(encoded) else None
+        if picture is None:
+            raise DataError(f"{name} in {archive_path} is not a readable picture. Fetch it again.")
+        enlarged = cv2.resize(picture, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC)
+        pictures.append(enlarged[..., ::-1])
+    if not pictures:
+        raise DataError(f"{archive_path} holds no picture. Fetch it again.")
     triplets, kinds = read_triplets(folder / "triplets.csv", len(pictures))
     return np.stack(pictures), triplets, kinds
+
+
+def _read_whole_tar(path: Path) -> dict[str, bytes]:
+    """All files by name. Rows of a table count them, so one that was cut short is refused."""
+    files: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if member.isfile():
+                    stream = archive.extractfile(member)
+                    assert stream is not None  # only files get here
+                    files[member.name] = stream.read()
+                    if len(files[member.name]) < member.size:
+                        raise tarfile.ReadError("unexpected end of data")
+        with path.open("rb") as file:
+            file.seek(-min(_TAR_END, path.stat().st_size), 2)
+            # A whole tar ends with zeros; tarfile takes one cut between two files for whole.
+            if any(file.read()):
+                raise tarfile.ReadError("it ends without an end mark")
+    except (OSError, tarfile.TarError) as error:
+        raise DataError(
+            f"{path} is damaged or cut short after {len(files)} files ({error}). Fetch it again."
+        ) from error
+    return files

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from freeavatar.checkpoints import load_checkpoint
-from freeavatar.errors import WeightsError
-from freeavatar.expression.augment import AugmentConfig
+from freeavatar.errors import DataError, WeightsError
+from freeavatar.expression.augment import AugmentConfig, augment
 from freeavatar.expression.data import FacePool, Samples
 from freeavatar.expression.distill import distillation_loss, load_teacher
 from freeavatar.expression.encoder import (
@@ -30,6 +30,7 @@ from freeavatar.expression.encoder import (
 )
 from freeavatar.expression.losses import (
     PAIRS,
+    anonymity_loss,
     expression_distances,
     known_mse,
     left_minus_right,
@@ -62,12 +63,21 @@ class FinetuneConfig:
     triplets: float = 1.0
     face_triplets: float = 0.5
     """Real faces among themselves: what moves and what it feels like, by two teachers."""
+    what_moves: bool = True
+    what_is_felt: bool = True
+    """Which teacher ranks real faces in `face_triplets`; of two, both must agree."""
     mixed_triplets: float = 0.25
     """Renders and real faces together, by what they feel like: the domain is no shortcut."""
     sameness: float = 0.5
     """Twins and whoever shows the very same expression, drawn together."""
     mirrors: float = 0.0
     """Triplets of renders whose odd one is the mirror image of another: few among all."""
+    own_faces: float = 0.0
+    """Triplets whose odd one is the anchor's own person in another expression: hard, and few."""
+    anonymity: float = 0.0
+    """What people have in common with themselves, made nothing (`losses.anonymity_loss`)."""
+    companions: float = 0.0
+    """Share of rows that show the person of another row again, for the two terms above."""
     votes: float = 1.0
     """Comparisons that people made, where there are some."""
     votes_per_batch: int = 12
@@ -92,16 +102,22 @@ class FinetuneConfig:
     )
 
 
-def control_weights(pool: FacePool) -> Float[np.ndarray, "52"]:
+def _exact_controls(pool: FacePool | None) -> list[Float[np.ndarray, "_ 52"]]:
+    """Of each set that knows them; none without a pool."""
+    sets = pool.sets if pool is not None else []
+    return [s.columns["arkit"].astype(np.float32) for s in sets if "arkit" in s.columns]
+
+
+def control_weights(pool: FacePool | None) -> Float[np.ndarray, "52"]:
     """1 / variance of each control over the set, so that rare and small ones count alike."""
-    values = [s.columns["arkit"].astype(np.float32) for s in pool.sets if "arkit" in s.columns]
+    values = _exact_controls(pool)
     variance = np.concatenate(values).var(axis=0) if values else np.ones(len(ARKIT))
     return (1.0 / (variance + 0.01)).astype(np.float32)
 
 
-def asymmetry_weights(pool: FacePool) -> Float[np.ndarray, "pair"]:
+def asymmetry_weights(pool: FacePool | None) -> Float[np.ndarray, "pair"]:
     """1 / variance of left minus right of each pair (`losses.PAIRS`)."""
-    values = [s.columns["arkit"].astype(np.float32) for s in pool.sets if "arkit" in s.columns]
+    values = _exact_controls(pool)
     if not values:
         return np.ones(len(PAIRS), np.float32)
     both = np.concatenate(values)[:, PAIRS]
@@ -129,6 +145,7 @@ class Batch:
         self.head_rad = torch.from_numpy(samples.head_rad).to(device)
         self.emotion = torch.from_numpy(samples.emotion).to(device)
         self.exact = torch.from_numpy(samples.exact).to(device)
+        self.person = torch.from_numpy(samples.person).to(device)
 
 
 def finetune(
@@ -146,10 +163,16 @@ def finetune(
 
     `votes` are people's comparisons, for instance those of `datasets.fec.open_fec`; `start` is the
     `final.safetensors` of an earlier run, perhaps on smaller pictures, to begin with; `teacher`
-    that of a model whose answers this one is to give.
+    that of a model whose answers this one is to give. Votes do without renders, whose place in the
+    batch they take.
     """
     cv2.setNumThreads(1)
-    renders = render_pool(render_folders, config)
+    if not render_folders and (votes is None or not config.votes):
+        raise DataError(
+            "There is nothing to compare: neither renders nor comparisons by people. Give at least "
+            "one of them; faces alone only help."
+        )
+    renders = render_pool(render_folders, config) if render_folders else None
     faces = FacePool(face_folders, config.augmentation) if face_folders else None
     torch.manual_seed(config.loop.seed)
     trainer = ExpressionTrainer(config.model)
@@ -171,25 +194,55 @@ def finetune(
         torch.from_numpy(asymmetry_weights(renders)).to(run.device),
     )
 
-    elder = load_teacher(teacher, run.device) if teacher is not None else None
+    elder = load_teacher(teacher, run.device, config.model) if teacher is not None else None
+    num_votes = config.votes_per_batch
+    if renders is None:
+        num_votes += config.renders_per_batch // 3  # a triplet is three faces
+
+    shares = (config.twins, config.companions)
 
     def draw(rng: np.random.Generator) -> Batch:
-        parts = [renders.draw(config.renders_per_batch, rng, twins=config.twins)]
+        parts = []
+        if renders is not None:
+            parts.append(renders.draw(config.renders_per_batch, rng, True, *shares))
         if faces is not None and config.faces_per_batch:
-            parts.append(faces.draw(config.faces_per_batch, rng, twins=config.twins))
+            parts.append(faces.draw(config.faces_per_batch, rng, True, *shares))
+        if not parts:
+            assert votes is not None  # refused above
+            parts.append(_unlabelled(votes, config, rng))
         joined = {
             field.name: np.concatenate([getattr(part, field.name) for part in parts])
             for field in dataclasses.fields(Samples)
         }
         voted = None
         if votes is not None and config.votes:
-            voted = draw_votes(votes, config.votes_per_batch, config.augmentation, rng, run.device)
+            voted = draw_votes(votes, num_votes, config.augmentation, rng, run.device)
         return Batch(Samples(**joined), run.device, voted)
 
     def losses(batch: Batch) -> Losses:
         return expression_losses(trainer, batch, weights, config, elder)
 
     return run.fit(draw, losses, report)
+
+
+def _unlabelled(votes: TripletSet, config: FinetuneConfig, rng: np.random.Generator) -> Samples:
+    """Faces that people compared, in the place of real faces: only a teacher speaks of them.
+
+    Two at least, because the network normalises over a batch.
+    """
+    num = max(config.faces_per_batch, 2)
+    chosen = votes.crops[rng.integers(0, len(votes.crops), num)]
+    crops = [augment(crop, config.augmentation, rng, bool(rng.random() < 0.5)) for crop in chosen]
+    unknown = np.full((num, len(ARKIT)), np.nan, np.float32)
+    return Samples(
+        np.stack(crops),
+        controls=unknown,
+        moved=unknown,
+        head_rad=np.full((num, 3), np.nan, np.float32),
+        emotion=np.full((num, 7), np.nan, np.float32),
+        exact=np.zeros(num, bool),
+        person=np.full(num, -1),
+    )
 
 
 def render_pool(folders: list[Path], config: FinetuneConfig) -> FacePool:
@@ -268,7 +321,34 @@ def token_losses(
 
 
 def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: FinetuneConfig) -> Losses:
-    exact, hinted = batch.exact, ~batch.exact
+    losses = _of_renders(out, batch, weights, config)
+    if (~batch.exact).any():
+        losses |= _of_real_faces(out, batch, weights, config)
+    factors = {
+        "triplets": config.triplets,
+        "sameness": config.sameness,
+        "mirrors": config.mirrors,
+        "own_faces": config.own_faces,
+        "anonymity": config.anonymity,
+        "controls": config.controls,
+        "asymmetry": config.asymmetry,
+        "head": config.head,
+        "teacher": config.teacher,
+        "face_triplets": config.face_triplets,
+        "own_real_faces": config.own_faces,
+        "mixed_triplets": config.mixed_triplets,
+        "emotion": config.emotion,
+    }
+    zero = out.embeddings.new_zeros(())
+    total = sum((factors.get(name, 0.0) * value for name, value in losses.items()), start=zero)
+    return losses | {"loss": total}
+
+
+def _of_renders(
+    out: TrainerOutput, batch: Batch, weights: Weights, config: FinetuneConfig
+) -> Losses:
+    """What the exact truth of renders says, and what any faces say by being the same."""
+    exact = batch.exact
     distances = expression_distances(batch.moved)
     both_exact = exact[:, None] & exact[None]
     losses: Losses = {}
@@ -281,6 +361,12 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: Finetune
         losses["mirrors"], losses["mirror_accuracy"] = triplet_loss(
             out.embeddings, distances, both_exact, negatives=_mirrored(batch)
         )
+    if config.own_faces:
+        losses["own_faces"], losses["own_face_accuracy"] = triplet_loss(
+            out.embeddings, distances, both_exact, negatives=_own(batch)
+        )
+    if config.anonymity:
+        losses["anonymity"] = anonymity_loss(out.embeddings, batch.person, _same(batch))
     losses["controls"] = known_mse(out.controls[exact], batch.controls[exact], weights.controls)
     losses["asymmetry"] = known_mse(
         left_minus_right(out.controls[exact]),
@@ -288,32 +374,49 @@ def _losses(out: TrainerOutput, batch: Batch, weights: Weights, config: Finetune
         weights.asymmetry,
     )
     losses["head"] = known_mse(out.head_rad, batch.head_rad, weights.controls.new_full((3,), 10.0))
-    total = config.triplets * losses["triplets"] + config.controls * losses["controls"]
-    total = total + config.asymmetry * losses["asymmetry"]
-    if config.sameness:
-        total = total + config.sameness * losses["sameness"]
-    if config.mirrors:
-        total = total + config.mirrors * losses["mirrors"]
-    total = total + config.head * losses["head"]
-    if hinted.any():
-        losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights.controls)
-        felt = felt_distances(batch.emotion)
-        known = hinted & ~torch.isnan(batch.controls).all(dim=1)
-        pairs = known[:, None] & known[None]
-        losses["face_triplets"], losses["face_accuracy"] = triplet_loss(
-            out.embeddings, _on_one_scale(distances, pairs) + _on_one_scale(felt, pairs), pairs
-        )
-        felt_by_teacher = ~torch.isnan(batch.emotion).any(dim=1)
-        losses["mixed_triplets"], losses["mixed_accuracy"] = triplet_loss(
-            out.embeddings, felt, felt_by_teacher[:, None] & felt_by_teacher[None]
-        )
-        losses["emotion"] = emotion_loss(out.emotion_logits, batch.emotion)
-        total = total + config.teacher * losses["teacher"]
-        total = total + config.face_triplets * losses["face_triplets"]
-        total = total + config.mixed_triplets * losses["mixed_triplets"]
-        total = total + config.emotion * losses["emotion"]
-    losses["loss"] = total
     return losses
+
+
+def _of_real_faces(
+    out: TrainerOutput, batch: Batch, weights: Weights, config: FinetuneConfig
+) -> Losses:
+    """What teachers guess of real faces: comparisons only where they are sure and agree."""
+    hinted = ~batch.exact
+    losses: Losses = {}
+    losses["teacher"] = known_mse(out.taught[hinted], batch.controls[hinted], weights.controls)
+    felt = felt_distances(batch.emotion)
+    is_felt = ~torch.isnan(batch.emotion).any(dim=1)
+    known, rulers = hinted, []
+    if config.what_moves:
+        known = known & ~torch.isnan(batch.controls).all(dim=1)
+        rulers.append(expression_distances(batch.moved))
+    if config.what_is_felt:
+        known = known & is_felt
+        rulers.append(felt)
+    if rulers:
+        pairs = known[:, None] & known[None]
+        both = torch.stack([_on_one_scale(ruler, pairs) for ruler in rulers]).sum(dim=0)
+        losses["face_triplets"], losses["face_accuracy"] = triplet_loss(
+            out.embeddings, both, pairs, agreeing=rulers if len(rulers) > 1 else ()
+        )
+    both_felt = is_felt[:, None] & is_felt[None]
+    losses["mixed_triplets"], losses["mixed_accuracy"] = triplet_loss(
+        out.embeddings, felt, both_felt
+    )
+    if config.own_faces:
+        losses["own_real_faces"], losses["own_real_accuracy"] = triplet_loss(
+            out.embeddings,
+            felt,
+            both_felt & hinted[:, None] & hinted[None],
+            negatives=_own(batch),
+        )
+    losses["emotion"] = emotion_loss(out.emotion_logits, batch.emotion)
+    return losses
+
+
+def _own(batch: Batch) -> Bool[Tensor, "batch batch"]:
+    """Which faces are known to be the same person's."""
+    return (batch.person[:, None] == batch.person[None]) & (batch.person >= 0)[:, None]
 
 
 def _same(batch: Batch) -> Bool[Tensor, "batch batch"]:

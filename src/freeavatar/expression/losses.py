@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -65,10 +67,13 @@ def triplet_loss(
     one_class_margin: float = 0.1,
     clearness: float = 0.75,
     negatives: Bool[Tensor, "batch batch"] | None = None,
+    agreeing: Sequence[Float[Tensor, "batch batch"]] = (),
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Symmetrised triplet margin loss over every clear triplet of the batch, and its accuracy.
 
-    `negatives` says whom each face is told from; anybody where it is left out.
+    `negatives` says whom each face is told from; anybody where it is left out. `agreeing` are
+    rulers that must each find a and p more alike than either is to n, or the triplet is not taken:
+    teachers that disagree know nothing.
 
     A triplet (a, p, n) is taken when d(a, p) < clearness * min(d(a, n), d(p, n)): a and p are more
     alike than either is to n (the FEC rule). The paper's margins: 0.1 when all three are alike
@@ -82,6 +87,8 @@ def triplet_loss(
         clear = known & (pair < clearness * torch.minimum(to_a, to_p))
         if negatives is not None:
             clear &= negatives[:, None, :]
+        for ruler in agreeing:
+            clear &= ruler[:, :, None] < torch.minimum(ruler[:, None, :], ruler[None, :, :])
         same = torch.eye(len(distances), dtype=torch.bool, device=distances.device)
         clear &= ~(same[:, :, None] | same[:, None, :] | same[None, :, :])
         alike = distances[comparable & ~same]
@@ -111,6 +118,34 @@ def sameness_loss(
     if not pairs.any():
         return squared.new_zeros(())
     return squared[pairs].mean() / squared[others].mean().detach().clamp_min(1e-6)
+
+
+def anonymity_loss(
+    embeddings: Float[Tensor, "batch embedding"],
+    person: Int[Tensor, " batch"],
+    same: Bool[Tensor, "batch batch"],
+) -> Float[Tensor, ""]:
+    """How much of what faces vary by is who they are: 0 when people's means coincide, 1 when
+    nothing else varies.
+
+    Two pictures of one person in expressions drawn independently have on average the product of
+    that person's mean with itself in common. In whitened coordinates this is what a linear probe
+    for the person lives on. `same` pairs show one expression and do not count; neither do persons
+    below 0, who are unknown.
+    """
+    pairs = (person[:, None] == person[None]) & (person >= 0)[:, None] & ~same
+    pairs = pairs & ~torch.eye(len(person), dtype=torch.bool, device=person.device)
+    if not pairs.any():
+        return embeddings.new_zeros(())
+    known = embeddings[person >= 0]
+    centred = embeddings - known.mean(dim=0)
+    with torch.no_grad():
+        size = embeddings.shape[1]
+        covariance = torch.cov(known.T) if len(known) > 1 else torch.eye(size)
+        ridge = 0.1 * covariance.diagonal().mean().clamp_min(1e-8)
+        inverse = torch.linalg.inv(covariance + ridge * torch.eye(size, device=person.device))
+    products = centred @ inverse @ centred.T
+    return products[pairs].mean() / size
 
 
 def known_mse(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from freeavatar.expression.augment import gentle
 from freeavatar.expression.data import FacePool
@@ -23,9 +25,11 @@ from freeavatar.expression.mae import (
 )
 from freeavatar.expression.mesh_stem import MeshStem, load_mesh_weights
 from freeavatar.images import batch_from_pictures, pictures_from_batch
-from freeavatar.training.loop import LoopConfig, Losses, Run
+from freeavatar.training.loop import LoopConfig, Losses, Run, folder_log
 
 KIND = "freeavatar-mae"
+WIDTH_PX, HEIGHT_PX, EDGE_PX = 720, 320, 60
+"""Of the plot of a run's loss, and of its margin with the numbers."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def pretrain(
     config: PretrainConfig,
     report: Callable[[dict[str, float]], None] = lambda _: None,
 ) -> Path:
-    """Train or go on training; writes `final.safetensors` and `reconstructions.png`."""
+    """Train or go on training; writes `final.safetensors`, `reconstructions.png`, `loss.png`."""
     cv2.setNumThreads(1)
     pool = FacePool(face_folders, gentle(config.model.trunk.image_size))
     torch.manual_seed(config.loop.seed)
@@ -70,7 +74,10 @@ def pretrain(
         return {"loss": reconstruction_loss(model(batch, masking), batch, masking, patch)}
 
     final = run.fit(draw, losses, report)
-    _draw_reconstructions(model, draw(np.random.default_rng(0))[:16], run_folder)
+    if run.workers.is_first:
+        _draw_reconstructions(model, draw(np.random.default_rng(0))[:16], run_folder)
+        curve = loss_curve(folder_log(run_folder))
+        cv2.imwrite(str(run_folder / "loss.png"), curve[..., ::-1])
     return final
 
 
@@ -86,3 +93,32 @@ def _draw_reconstructions(model: MaskedAutoencoder, batch: torch.Tensor, folder:
         for part in (batch, masked, guessed)
     ]
     cv2.imwrite(str(folder / "reconstructions.png"), np.concatenate(rows)[..., ::-1])
+
+
+def loss_curve(log: Path) -> UInt8[np.ndarray, "height width 3"]:
+    """The loss over the steps of a run's log, from zero to its highest value."""
+    text = log.read_text() if log.is_file() else ""  # a run of a few steps logs none
+    lines = [json.loads(line) for line in text.splitlines()]
+    steps = np.array([line["step"] for line in lines])
+    losses = np.array([line["loss"] for line in lines])
+    canvas = np.full((HEIGHT_PX, WIDTH_PX, 3), 255, np.uint8)
+    left, right, top, bottom = EDGE_PX, WIDTH_PX - 20, 30, HEIGHT_PX - 30
+    highest = float(losses.max()) if len(losses) else 1.0
+    for share in (0.0, 0.5, 1.0):
+        height = round(bottom - share * (bottom - top))
+        cv2.line(canvas, (left, height), (right, height), (214, 214, 214), 1)
+        _write(canvas, f"{share * highest:.3g}", 8, height + 4)
+    if len(losses):
+        x = left + (right - left) * steps / steps[-1]
+        y = bottom - (bottom - top) * losses / max(highest, 1e-9)
+        points = np.stack([x, y], axis=1).round().astype(np.int32)
+        cv2.polylines(canvas, [points], False, (0, 114, 178), 2, cv2.LINE_AA)
+        _write(canvas, f"last {losses[-1]:.3f}", right - 90, top - 10)
+        _write(canvas, f"step {steps[-1]:.0f}", right - 90, bottom + 20)
+    _write(canvas, "loss on hidden patches", left, top - 10)
+    return canvas
+
+
+def _write(canvas: UInt8[np.ndarray, "height width 3"], words: str, x: int, y: int) -> None:
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(canvas, words, (x, y), font, 0.4, (40, 40, 40), 1, cv2.LINE_AA)

@@ -212,7 +212,9 @@ def _encode_part(
     rng = np.random.default_rng((config.loop.seed, int(path.stem.split("-")[1])))
     tokens, truths = [], []
     for _ in range(num // BLOCK):
-        samples = pool.draw(BLOCK, rng, twins=config.losses.twins)
+        samples = pool.draw(
+            BLOCK, rng, twins=config.losses.twins, companions=config.losses.companions
+        )
         pictures = torch.from_numpy(batch_from_pictures(samples.crops))
         tokens.append(trainer.network.trunk(pictures).half().numpy())
         truths.append(samples)

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from freeavatar.avatars.avatar import Avatar
+from freeavatar.capture.stillness import StillFace
 from freeavatar.capture.track import LiveTracker, TrackConfig
 from freeavatar.capture.video import Frame
 from freeavatar.errors import CurveFileError
 from freeavatar.export.files import cannot_write
 from freeavatar.live.frame import LiveFrame
+from freeavatar.mapping.user_mapping import UserMapping
 from freeavatar.motion.calibrate import Neutral
 from freeavatar.motion.live import LiveMotion, LiveMotionConfig
-from freeavatar.pipeline import Models
+from freeavatar.motion.profile import ActorProfile
+from freeavatar.motion.resample import mirrored_head
+from freeavatar.motion.tune import tuned
+from freeavatar.pipeline import Models, profile_on
 from freeavatar.rig import ARKIT, RigSpec
 
 
@@ -28,7 +34,14 @@ class PerformerConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     motion: LiveMotionConfig = field(default_factory=LiveMotionConfig)
     auto_neutral: bool = True
-    """Take the first second for neutral, in part, unless a neutral was loaded."""
+    """Take the first second for neutral, in part, unless a neutral or a profile was given."""
+    profile: ActorProfile | None = None
+    """This actor's neutral face and reach; a neutral that is loaded or asked for takes the place of
+    the first, and keeps the second."""
+    swap_sides: bool = False
+    """Left for right, for pictures that show the actor as in a mirror."""
+    tuning: UserMapping | None = None
+    """Gain, mute and mix of single controls (motion.tune.read_tuning)."""
 
 
 class Performer:
@@ -39,7 +52,11 @@ class Performer:
     ) -> None:
         config = config or PerformerConfig()
         self._models = models
+        self._swap_sides, self._tuning = config.swap_sides, config.tuning
         self._tracker = LiveTracker(config.track)
+        self._face = StillFace()
+        self._crop: UInt8[np.ndarray, "size size 3"] | None = None
+        self._features = np.zeros((1, 0), np.float32)
         self._number = 0
         self._arkit = LiveMotion(ARKIT, config.motion, config.auto_neutral)
         self._avatar = avatar
@@ -48,6 +65,9 @@ class Performer:
         )
         if avatar is not None:
             models.check([avatar])
+        if config.profile is not None:
+            for motion, driven in zip(self._motions(), (ARKIT, avatar), strict=False):
+                motion.use_profile(profile_on(config.profile, driven or ARKIT, models.animator))
 
     @property
     def rig(self) -> RigSpec:
@@ -69,7 +89,7 @@ class Performer:
         seen = self._tracker.look(frame)
         if seen.crop is None:
             return self.rest(frame.time_s, arrived_s)
-        features = self._models.encoder.encode(seen.crop[None]).features
+        features = self._features_of(seen.crop)
         arkit, head = self._arkit.seen(
             frame.time_s, self._models.animator.controls(features, ARKIT)[0], seen.head_rad
         )
@@ -78,6 +98,16 @@ class Performer:
             raw = self._models.animator.controls(features, self._avatar)[0]
             controls, _ = self._own.seen(frame.time_s, raw, seen.head_rad)
         return self._frame(frame.time_s, arrived_s, True, arkit, head, controls)
+
+    def _features_of(
+        self, crop: UInt8[np.ndarray, "size size 3"]
+    ) -> Float[np.ndarray, "1 feature"]:
+        """Of a face that rests, what was said of it before."""
+        settled = self._face.settle(crop)
+        if settled is not self._crop:
+            self._crop = settled
+            self._features = self._models.encoder.encode(settled[None]).features
+        return self._features
 
     def rest(self, time_s: float, arrived_s: float) -> LiveFrame:
         """What the avatar does while there is no face, or no picture at all."""
@@ -122,6 +152,13 @@ class Performer:
         head: np.ndarray,
         controls: np.ndarray,
     ) -> LiveFrame:
+        if self._swap_sides:
+            arkit, head = arkit[ARKIT.mirror_columns], mirrored_head(head)
+            controls = controls[self.rig.mirror_columns]
+        if self._tuning is not None:
+            # What is mixed is mixed from ARKit's values before tuning.
+            controls = tuned(controls[None], self.rig, arkit[None], self._tuning)[0]
+            arkit = tuned(arkit[None], ARKIT, arkit[None], self._tuning)[0]
         frame = LiveFrame(self._number, time_s, arrived_s, found, arkit, head, controls)
         self._number += 1
         return frame

@@ -1,10 +1,12 @@
 """Gaze under blinks: a closing lid hides the eye and looks like an eye that looks down.
 
-While an eye is shut, and on the way there and back, its gaze is carried over from before to after.
+While an eye is shut, and on the way there and back, its gaze is carried over from before to after;
+live, where what comes after is not known, it stays as it was before.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +49,87 @@ def hold_gaze(clip: AnimationClip, config: GazeConfig | None = None) -> Animatio
         for first, last in _blinks(clip, closed, config):
             values[first : last + 1, gaze] = _crossed(clip, gaze, first, last)
     return replace(clip, values=values)
+
+
+class LiveGaze:
+    """`hold_gaze` frame by frame: from the moment an eye is shut its gaze is what it was before.
+
+    The frame or two in which the lid goes down are past by then, and stay as they are.
+    """
+
+    def __init__(self, rig: RigSpec, config: GazeConfig | None = None) -> None:
+        self._config = config or GazeConfig()
+        pairs = _lids_and_gaze(rig) if self._config.hold else []
+        self._eyes = [_Eye(rig, lid, gaze, self._config) for lid, gaze in pairs]
+
+    def reset(self) -> None:
+        """After a loss: where the eyes looked before says nothing."""
+        for eye in self._eyes:
+            eye.reset()
+
+    def __call__(
+        self, time_s: float, values: Float[np.ndarray, " control"]
+    ) -> Float[np.ndarray, " control"]:
+        """The controls of this frame with the gaze to show; frames come in the order of time."""
+        shown = values.copy()
+        for eye in self._eyes:
+            shown[eye.gaze] = eye.look(time_s, values)
+        return shown
+
+
+class _Eye:
+    """One lid and its gaze, live."""
+
+    def __init__(self, rig: RigSpec, lid: int, gaze: list[int], config: GazeConfig) -> None:
+        control = rig.controls[lid]
+        self.gaze = gaze
+        self._lid, self._config = lid, config
+        self._open, self._span = control.rest, max(control.maximum - control.rest, 1e-6)
+        self._held: np.ndarray | None = None
+        """Gaze to show while the blink lasts."""
+        self._shut_s = -np.inf
+        self._past: deque[_Glance] = deque()
+        """Since the last blink, back to the last frame that is `edge_s` old."""
+
+    def reset(self) -> None:
+        self._held = None
+        self._past.clear()
+
+    def look(
+        self, time_s: float, values: Float[np.ndarray, " control"]
+    ) -> Float[np.ndarray, " gaze"]:
+        """The gaze of this frame, or the one before the blink."""
+        closed = (float(values[self._lid]) - self._open) / self._span
+        if closed >= self._config.shut:
+            self._shut_s = time_s
+            if self._held is None:
+                self._held = self._before(time_s)
+            return values[self.gaze] if self._held is None else self._held
+        late = time_s - self._shut_s > self._config.edge_s
+        if self._held is not None and closed > self._config.ajar and not late:
+            return self._held
+        if self._held is not None:
+            self.reset()
+        self._past.append(_Glance(time_s, closed, values[self.gaze]))
+        while len(self._past) > 1 and time_s - self._past[1].time_s >= self._config.edge_s:
+            self._past.popleft()
+        return values[self.gaze]
+
+    def _before(self, time_s: float) -> Float[np.ndarray, " gaze"] | None:
+        """Gaze in the last frame with an open lid, or half a blink ago; None when the eye was
+        always shut."""
+        for glance in reversed(self._past):
+            if glance.closed <= self._config.ajar or time_s - glance.time_s > self._config.edge_s:
+                return glance.gaze
+        return self._past[0].gaze if self._past else None
+
+
+@dataclass(frozen=True)
+class _Glance:
+    time_s: float
+    closed: float
+    """Share of the lid's range."""
+    gaze: Float[np.ndarray, " gaze"]
 
 
 def _lids_and_gaze(rig: RigSpec) -> list[tuple[int, list[int]]]:

@@ -1,7 +1,7 @@
 """Step 4 frame by frame: calm, calibrate and bridge one rig's controls as they arrive.
 
-Live counterpart of smooth -> calibrate -> bridge, which see the whole take. Nothing here waits for
-a later frame.
+Live counterpart of hold_gaze -> smooth -> calibrate -> bridge, which see the whole take. Nothing
+here waits for a later frame.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from jaxtyping import Float
 
 from freeavatar.motion.bridge import BridgeConfig, smoothstep
 from freeavatar.motion.calibrate import Neutral, subtract_neutral, turned_back
+from freeavatar.motion.gaze import GazeConfig, LiveGaze
 from freeavatar.motion.one_euro import OneEuro, OneEuroConfig
+from freeavatar.motion.profile import RigProfile
 from freeavatar.rig import RigSpec
 
 
@@ -29,6 +31,7 @@ class LiveMotionConfig:
     second keeps most of the smile."""
     asked_s: float = 0.4
     """When calibration is asked for, the median of this long becomes the neutral, in full."""
+    gaze: GazeConfig = field(default_factory=GazeConfig)
     bridge: BridgeConfig = field(default_factory=BridgeConfig)
     """Of a lost face; what lies in the future (interpolate_s) is not used."""
 
@@ -42,6 +45,8 @@ class LiveMotion:
         self.rig = rig
         self.neutral: Neutral | None = None
         self._config = config or LiveMotionConfig()
+        self._gains = np.ones(len(rig))
+        self._gaze = LiveGaze(rig, self._config.gaze)
         self._calm = OneEuro.for_controls(rig, self._config.calm)
         self._calm_head = OneEuro.for_head(self._config.calm)
         self._collector = _Collector(self._config.neutral_s, asked=False) if auto_neutral else None
@@ -57,6 +62,11 @@ class LiveMotion:
         """A neutral that is known already; the first second is not looked at any more."""
         self.neutral, self._collector = neutral, None
 
+    def use_profile(self, profile: RigProfile) -> None:
+        """The neutral and the reach of an actor who is known; a later neutral keeps the reach."""
+        self.set_neutral(profile.neutral)
+        self._gains = profile.gains
+
     def calibrate(self) -> None:
         """Take the face of the next moments for neutral, and its direction for straight ahead."""
         self._collector = _Collector(self._config.asked_s, asked=True)
@@ -70,16 +80,18 @@ class LiveMotion:
         """Controls and head rotation to show for a frame in which the face was seen."""
         # The nearest turn to the last one, so that half a turn is no jump.
         self._head_rad = self._head_rad + _wrapped(head_rad - self._head_rad)
-        calm = self.rig.clamp(self._calm(time_s, values))
+        calm = self.rig.clamp(self._calm(time_s, self._gaze(time_s, values)))
         head = _wrapped(self._calm_head(time_s, self._head_rad))
         self._collect(time_s, calm, head)
         if self.neutral is not None:
             calm = subtract_neutral(calm[None], self.neutral.values, self.rig)[0]
             head = turned_back(head[None], self.neutral.head_rad)[0]
+        calm = self.rig.clamp(self.rig.rest + self._gains * (calm - self.rig.rest))
         return self._bridge.seen(time_s, calm, head)
 
     def lost(self, time_s: float) -> tuple[Float[np.ndarray, " control"], Float[np.ndarray, " 3"]]:
         """What to show while the face is not seen: the last expression, easing to rest."""
+        self._gaze.reset()
         self._calm.reset()
         self._calm_head.reset()
         return self._bridge.lost(time_s)

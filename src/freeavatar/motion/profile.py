@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from freeavatar.animation import AnimationClip
 from freeavatar.errors import CurveFileError
+from freeavatar.motion.calibrate import Neutral
 from freeavatar.rig import ARKIT, ARKIT_NAMES, mirror_name
 
 FORMAT = "freeavatar actor profile"
@@ -44,6 +45,14 @@ class ActorProfile:
     neutral_head_rad: Float[np.ndarray, " 3"]
     gains: Float[np.ndarray, " 52"]
     """By ARKit control; 1 where the take says nothing."""
+
+
+@dataclass(frozen=True)
+class RigProfile:
+    """The same actor's neutral face and reach on one rig."""
+
+    neutral: Neutral
+    gains: Float[np.ndarray, " control"]
 
 
 def reach_gains(clip: AnimationClip) -> Float[np.ndarray, " 52"]:

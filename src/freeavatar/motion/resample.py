@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 
 from freeavatar.animation import AnimationClip
 from freeavatar.errors import UsageError
@@ -57,5 +58,9 @@ def check_rate(rate_hz: float) -> None:
 def swap_sides(clip: AnimationClip) -> AnimationClip:
     """What a mirror shows: left controls move right, the head turns and tilts the other way."""
     values = clip.values[:, clip.rig.mirror_columns]
-    head = clip.head_rad * [-1.0, 1.0, -1.0] + 0.0
-    return replace(clip, values=values, head_rad=head)
+    return replace(clip, values=values, head_rad=mirrored_head(clip.head_rad))
+
+
+def mirrored_head(head_rad: Float[np.ndarray, "*frame 3"]) -> Float[np.ndarray, "*frame 3"]:
+    """Head rotation in a mirror: yaw and roll go the other way."""
+    return head_rad * [-1.0, 1.0, -1.0] + 0.0

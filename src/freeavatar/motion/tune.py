@@ -42,8 +42,17 @@ def tune(
 
     `arkit` are the same frames as ARKit's values before tuning: what [map] mixes from.
     """
-    rig = clip.rig
-    values = clip.values.astype(np.float64)
+    return replace(clip, values=tuned(clip.values, clip.rig, arkit, tuning))
+
+
+def tuned(
+    given: Float[np.ndarray, "frame control"],
+    rig: RigSpec,
+    arkit: Float[np.ndarray, "frame 52"],
+    tuning: UserMapping,
+) -> Float[np.ndarray, "frame control"]:
+    """The same for bare values of a rig."""
+    values = given.astype(np.float64)
     for name, recipe in tuning.recipes.items():
         if name in rig:
             mixed = sum(gain * arkit[:, ARKIT.index(source)] for source, gain in recipe.items())
@@ -55,4 +64,4 @@ def tune(
     for name in tuning.mute:
         if name in rig:
             values[:, rig.index(name)] = rig.rest[rig.index(name)]
-    return replace(clip, values=rig.clamp(values))
+    return rig.clamp(values)

@@ -42,11 +42,27 @@ class ShardSet:
         return np.stack(pictures)
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """A note that belongs to a set; DataError when it is damaged."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} is damaged ({error}). Delete {path.parent} and make it again."
+        ) from error
+    if not isinstance(content, dict):
+        raise DataError(
+            f"{path} is damaged: it holds a {type(content).__name__}, not an object. "
+            f"Delete {path.parent} and make it again."
+        )
+    return content
+
+
 def open_shards(folder: Path) -> ShardSet:
     """Open a set written by `freeavatar.datasets`; DataError names what is missing or damaged."""
     if not (folder / "index.json").is_file():
         raise DataError(f"{folder} is not a data set (no index.json). Make it with its recipe.")
-    index = json.loads((folder / "index.json").read_text())
+    index = read_json(folder / "index.json")
     part_folders: Sequence[Path] = sorted(p for p in folder.glob("part-*") if p.is_dir())
     if not part_folders and (folder / "crops.npy").is_file():
         part_folders = [folder]
@@ -64,6 +80,11 @@ def open_shards(folder: Path) -> ShardSet:
             ) from error
         # NumPy before 2.1 stored savez's own option allow_pickle as if it were a column.
         table = {name: column for name, column in columns.items() if column.ndim}
+        if crops.dtype != np.uint8 or crops.ndim != 4:
+            raise DataError(
+                f"{part} is damaged: its crops are {crops.dtype} of shape {crops.shape}, not "
+                "pictures. Delete it and run its recipe."
+            )
         lengths = {len(crops), *(len(column) for column in table.values())}
         if len(lengths) != 1:
             raise DataError(f"{part} is damaged: its columns have lengths {sorted(lengths)}.")
