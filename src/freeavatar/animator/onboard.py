@@ -435,7 +435,10 @@ def _fit_animator(
                 mixture = torch.from_numpy(member.arkit_to_rig[column])
                 arkit = torch.tensor(cast.slots(cast.members[0]))
                 model.vectors[column] = mixture @ shared.vectors[arkit] / mixture.sum().clamp_min(1)
-    weights = LossWeights(names=1.0 if config.weak_teacher else 0.0, consistency=1.0)
+    # What names or shape tell is better left alone by looks, which overdo real faces
+    # (docs/experiments.md); without either, looks are all that tells meanings.
+    weak = config.weak_teacher
+    weights = LossWeights(names=1.0 if weak else 0.0, consistency=0.0 if weak else 1.0)
     loop = LoopConfig(
         num_steps=config.animator_steps,
         learning_rate=5e-3,

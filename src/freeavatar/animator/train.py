@@ -49,6 +49,7 @@ class LossWeights:
     sparsity: float = 0.01
     range: float = 0.1
     consistency: float = 1.0
+    """Measure curves of real faces beside it (evaluation/real_curves.py): there it goes too far."""
     pixels: float = 5.0
 
 

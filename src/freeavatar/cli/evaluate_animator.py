@@ -36,7 +36,8 @@ class Animator:
     """A folder with one picture set per avatar (recipes/train_renderer.py --only-draw): how well
     each that the animator knows gets its own controls back."""
     faces: Path | None = None
-    """A set of `freeavatar data faces`, for the sheet of real faces."""
+    """A set of `freeavatar data faces`: the sheet of real faces and, with --teachers and a test
+    split, whether their curves are possible."""
     components: Path | None = None
     """A folder that holds face_blendshapes.onnx, for the MediaPipe-52 column."""
     avatar: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
@@ -73,6 +74,7 @@ class Animator:
             renders=self.renders,
             data=self.data,
             sets=self.sets,
+            faces=self.faces,
             components=self.components,
             num_renders=self.num_renders,
             num_frames=self.num_frames,

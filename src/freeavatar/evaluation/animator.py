@@ -27,6 +27,7 @@ from freeavatar.datasets.render_variation import crop_camera, draw_lights
 from freeavatar.errors import DataError
 from freeavatar.evaluation.own_controls import own_controls
 from freeavatar.evaluation.peers import MediaPipe52, Pictures, from_stored
+from freeavatar.evaluation.real_curves import real_curves
 from freeavatar.evaluation.report import Section
 from freeavatar.expression.runtime import CROP_SIZE, ExpressionEncoder
 from freeavatar.renderer.data import Sitter, encoder_crops
@@ -77,10 +78,13 @@ class Judges:
     """A folder with avatars/valid, avatars/ict and motion."""
     sets: Path | None = None
     """A folder with one picture set per avatar."""
+    faces: Path | None = None
+    """A face set with the 52-score net's labels and a test split."""
     components: Path | None = None
     """Folder that holds face_blendshapes.onnx; without it there is no MediaPipe-52 column."""
     num_renders: int = 1500
     num_frames: int = 80
+    num_faces: int = 400
     seed: int = 0
 
 
@@ -119,6 +123,9 @@ def examine(
         sections.append(across_avatars(source[some], shown.part[some], driven))
     if judges.sets is not None:
         sections.append(own_controls(judges.sets, avatars, encoder, animator, on_progress))
+    if judges.faces is not None and "teacher" in open_shards(judges.faces).columns:
+        on_progress("real faces", 0, None)
+        sections.append(real_curves(judges.faces, judges.num_faces, avatars, encoder, animator))
     blank = np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)
     num_features = encoder.encode(blank).features.shape[1]
     sections.append(speed(animator, avatars, num_features))

@@ -371,7 +371,7 @@ def _controls(session: _Session, renders: _Renders, encoded: dict[str, Encoded])
 
 def _judge_faces(session: _Session, folder: Path) -> None:
     shards = open_shards(folder)
-    rows = _test_rows(shards, folder, session.judges.num_faces)
+    rows = held_out_rows(shards, folder, session.judges.num_faces)
     session.facts["faces"] = f"{len(rows)} outside the training split of {folder.name}"
     pictures = from_stored(shards.gather(rows))
     encoded = session.encode("faces", pictures)
@@ -400,7 +400,8 @@ def _queries(
     return frontal[spread_out(hints[frontal], 24)]
 
 
-def _test_rows(shards: ShardSet, folder: Path, num: int) -> Int[np.ndarray, "row"]:
+def held_out_rows(shards: ShardSet, folder: Path, num: int) -> Int[np.ndarray, "row"]:
+    """Evenly chosen good faces outside the training split."""
     if "split" not in shards.columns:
         raise DataError(f"{folder} is no face set: it has no column `split`.")
     held_out = ~np.char.startswith(shards.columns["split"].astype(str), "train")
