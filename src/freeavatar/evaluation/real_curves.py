@@ -46,7 +46,8 @@ def real_curves(
         raise DataError(f"{folder} has no scores of the 52-score net. Make it with --teachers.")
     rows = held_out_rows(shards, folder, num)
     scores = shards.columns["teacher"][rows].astype(np.float64)
-    known = ~np.isnan(scores).any(axis=1)
+    taught = np.isin(ARKIT.names, TAUGHT_CONTROLS)
+    known = ~np.isnan(scores[:, taught]).any(axis=1)
     scores = scores[known]
     features, _ = encode_crops(encoder, from_stored(shards.gather(rows[known])).crops)
     answers = {ARKIT_CURVES: animator.controls(features, ARKIT)}
@@ -60,7 +61,6 @@ def real_curves(
         "has no truth but a sense of what faces do: over the channels that it is believed in. "
         f"Strong: above {STRONG}. Shut: eyeBlink above {SHUT}.",
     )
-    taught = np.isin(ARKIT.names, TAUGHT_CONTROLS)
     section.add(
         "correlation with it", {n: _agreement(a, scores, taught) for n, a in answers.items()}
     )

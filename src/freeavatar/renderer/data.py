@@ -28,7 +28,7 @@ from freeavatar.renderer.samples import SOURCES, ControlSampler
 from freeavatar.rig import RigSpec
 from freeavatar.training.shards import ShardSet, open_shards
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PICTURE_SIZE = 128
 """Side of the pictures: they show what the encoder's crop shows."""
 EFFECT_SIZE = 32
