@@ -87,8 +87,8 @@ class Options:
     minutes: float | None = 7.0
     conditioning: Conditioning = "hyper"
     weights: LossWeights = field(default_factory=lambda: LossWeights(consistency=0.0, pixels=0.0))
-    """The paper looks at the avatar (1 and 5 in LossWeights). On real faces, where nothing else says
-    how far to go, it shuts eyes and wrinkles noses until the encoder is pleased
+    """The paper looks at the avatar (1 and 5 in LossWeights). On real faces, where nothing else
+    says how far to go, it shuts eyes and wrinkles noses until the encoder is pleased
     (docs/experiments.md): what ships is trained without."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0

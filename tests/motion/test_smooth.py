@@ -48,12 +48,13 @@ def test_strength_zero_changes_nothing(rng):
     np.testing.assert_array_equal(smooth(clip, SmoothingConfig(strength=0.0)).values, clip.values)
 
 
-def test_jitter_of_a_face_at_rest_falls_to_less_than_a_third(rng):
+@pytest.mark.parametrize(("strength", "less", "calmer"), [(0.6, 1.8, 2.4), (1.0, 2.2, 3.0)])
+def test_jitter_of_a_face_at_rest_falls_by_far(rng, strength, less, calmer):
     still = np.full((300, 52), 0.4)
     noisy = still + rng.normal(0, 0.02, still.shape)
-    calm = smooth(clip_of(noisy)).values
-    assert np.std(calm - still) < np.std(noisy - still) / 2.2
-    assert jitter(calm) < jitter(noisy) / 3
+    calm = smooth(clip_of(noisy), SmoothingConfig(strength=strength)).values
+    assert np.std(calm - still) < np.std(noisy - still) / less
+    assert jitter(calm) < jitter(noisy) / calmer
 
 
 def test_noisy_movement_comes_nearer_to_the_truth(rng):
@@ -105,7 +106,7 @@ def test_irregular_timestamps_follow_a_ramp_in_real_time(rng):
     truth = np.repeat((0.1 + 0.08 * times / times[-1] * 10)[:, None], 52, axis=1)
     calm = smooth(clip_of(truth + rng.normal(0, 0.02, truth.shape), times)).values
     assert np.abs((calm - truth)[10:-10].mean()) < 0.002
-    assert np.std(calm - truth) < 0.011
+    assert np.std(calm - truth) < 0.012
 
 
 def test_values_stay_in_range(rng):

@@ -21,8 +21,9 @@ from freeavatar.rig import Region, RigSpec
 class SmoothingConfig:
     """How much to calm jitter in the control curves; it looks both ways in time, so lag is zero."""
 
-    strength: float = 1.0
-    """0 leaves the curves as they are, 2 is heavy. Scales the window and the tolerance together."""
+    strength: float = 0.6
+    """0 leaves the curves as they are, 2 is heavy. Scales the window and the tolerance together. On
+    drawn clips 0.6 leaves two thirds more jitter than 1 and, of a laugh at 5 Hz, 84 % for 56 %."""
     window_s: float = 0.09
     """Standard deviation of the window in time. With noise of 0.03 on four real ARKit takes,
     0.06 s left 0.0148 RMS error, 0.08 s 0.0140 and 0.10 s 0.0143."""
