@@ -45,6 +45,21 @@ def test_without_an_avatar_the_controls_are_arkits(face_pictures):
     np.testing.assert_array_equal(frame.controls, frame.arkit)
 
 
+def test_a_face_that_rests_is_described_once(face_pictures, monkeypatch):
+    models = Models.load()
+    performer = Performer(models, config=whole())
+    described = []
+    encode = models.encoder.encode
+    monkeypatch.setattr(
+        models.encoder, "encode", lambda crops: described.append(len(crops)) or encode(crops)
+    )
+    shown = [performer.show(Frame(i, i / 30, face_pictures[0]), 0.0).arkit for i in range(4)]
+    assert described == [1]
+    np.testing.assert_array_equal(shown[1], shown[3])
+    performer.show(Frame(4, 4 / 30, 255 - face_pictures[0]), 0.0)
+    assert described == [1, 1]
+
+
 def whole(**settings) -> PerformerConfig:
     return PerformerConfig(TrackConfig(crop="whole"), auto_neutral=False, **settings)
 
