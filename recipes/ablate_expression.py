@@ -43,6 +43,7 @@ from freeavatar.images import batch_from_pictures
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import open_shards
 from refine_expression import Options as RefineOptions
+from refine_expression import losses_of
 
 Change = Callable[[FinetuneConfig], FinetuneConfig]
 
@@ -188,17 +189,7 @@ def train(variant: Variant, folder: Path, options: Options) -> Path:
 def train_read_out(variant: Variant, folder: Path, options: Options) -> Path:
     """A new read-out of a trunk that stays as it is."""
     defaults = RefineConfig()
-    shipped = RefineOptions()
-    losses = FinetuneConfig(
-        triplets=shipped.triplets,
-        face_triplets=shipped.face_triplets,
-        mixed_triplets=shipped.mixed_triplets,
-        sameness=shipped.sameness,
-        mirrors=shipped.mirrors,
-        own_faces=shipped.own_faces,
-        anonymity=shipped.anonymity,
-        companions=shipped.companions,
-    )
+    losses = losses_of(RefineOptions())
     off = [name for name in variant.off if name != "faces_per_batch"]
     faces = [] if "faces_per_batch" in variant.off else options.faces
     loop = dataclasses.replace(

@@ -56,9 +56,9 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
-    defaults = RefineConfig()
-    losses = FinetuneConfig(
+def losses_of(options: Options) -> FinetuneConfig:
+    """What the read-out is graded on."""
+    return FinetuneConfig(
         triplets=options.triplets,
         face_triplets=options.face_triplets,
         mixed_triplets=options.mixed_triplets,
@@ -68,6 +68,11 @@ def main(options: Options) -> None:
         anonymity=options.anonymity,
         companions=options.companions,
     )
+
+
+def main(options: Options) -> None:
+    defaults = RefineConfig()
+    losses = losses_of(options)
     loop = dataclasses.replace(
         defaults.loop,
         num_steps=options.steps,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from freeavatar.checkpoints import Checkpoint, save_checkpoint
 from freeavatar.cli import main as front
-from freeavatar.errors import DataError
+from freeavatar.errors import DataError, WeightsError
 from freeavatar.evaluation import corruptions, expression
 from freeavatar.evaluation.cache import EncodingCache
 from freeavatar.evaluation.expression import Judges, _read_renders, examine
@@ -17,6 +19,9 @@ from freeavatar.evaluation.peers import Encoded, Pictures, RawPixels, from_store
 from freeavatar.evaluation.report import Section, to_json, to_markdown
 from freeavatar.evaluation.sheets import neighbour_sheet, spread_out
 from freeavatar.evaluation.truth import canonical_head, control_distances
+from freeavatar.expression.mae import MAEConfig, MaskedAutoencoder
+from freeavatar.expression.pretrain import KIND as MAE
+from freeavatar.expression.vit import ViTConfig
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import open_shards
 
@@ -262,3 +267,37 @@ def test_sheets_show_each_query_beside_its_nearest() -> None:
     assert sheet.shape == (16, 2 * 3 * 16 + 24, 3)
     assert sheet[8, 24, 0] == 60  # the nearest of 0 is 1
     assert sheet[8, 3 * 16 + 24 + 24, 0] == 140  # the nearest of 2 is 3
+
+
+def test_a_masked_autoencoder_is_asked_who_it_is_on_as_many_numbers(
+    sets: dict[str, Path], tmp_path: Path
+) -> None:
+    trunk = ViTConfig(image_size=32, patch_size=16, width=48, depth=1, num_heads=2)
+    config = MAEConfig(trunk, decoder_width=16, decoder_depth=1, decoder_heads=2)
+    checkpoint = tmp_path / "mae.safetensors"
+    tensors = dict(MaskedAutoencoder(config).state_dict())
+    save_checkpoint(checkpoint, Checkpoint(MAE, dataclasses.asdict(config), {}, tensors))
+    judges = dataclasses.replace(small(sets), faces=None, mae=checkpoint)
+    outcome = examine(judges, tmp_path / "cache")
+    identity = values(outcome.sections, "Retrieval and identity")
+    found = identity["person read from 32 principal components of MAE features alone"]
+    assert 0 <= found["MAE features"] <= 1
+    assert "MAE features" in outcome.methods
+    # Who sees the truth alone knows nothing of who it is, on fewer numbers neither.
+    assert identity["person read from 32 principal components"]["freeavatar"] < 0.6
+    own = identity["nearest picture of the same person shows the same expression"]
+    assert own["freeavatar"] > own["raw pixels"]
+
+
+def test_what_is_no_masked_autoencoder_is_refused_before_the_work(
+    sets: dict[str, Path], tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.safetensors"
+    wrong.write_bytes(b"nothing")
+    stages: list[str] = []
+    judges = dataclasses.replace(small(sets), mae=wrong)
+    with pytest.raises(WeightsError):
+        examine(
+            judges, tmp_path / "cache", progress=lambda stage, _done, _all: stages.append(stage)
+        )
+    assert not stages

@@ -138,6 +138,17 @@ def test_companions_show_the_person_of_another_row(tmp_path: Path) -> None:
     np.testing.assert_array_equal(alone.person[:12], samples.person[:12])
 
 
+def test_no_companion_comes_from_the_judging_split(tmp_path: Path) -> None:
+    split = np.array(["train"] * 2 + ["val"] * 18)
+    yaw = np.where(split == "train", 0.25, 1.0).astype(np.float16)
+    head = np.stack([yaw, 0 * yaw, 0 * yaw], axis=1)
+    folder = a_set(tmp_path, {}, head_rad=head, split=split, person=np.zeros(20, int))
+    pool = FacePool([folder], AugmentConfig(size=32))
+    samples = pool.draw(40, np.random.default_rng(0), companions=1.0)
+    np.testing.assert_array_equal(np.abs(samples.head_rad[:, 0]), 0.25)
+    assert (samples.person == 0).all()
+
+
 def test_one_person_has_one_number_in_all_sets_but_equal_names_do_not_make_one(
     tmp_path: Path,
 ) -> None:

@@ -90,6 +90,8 @@ class _Session:
     methods: list[Method]
     cache: EncodingCache
     progress: OnProgress
+    pretrained: Method | None = None
+    """Knows faces by pretraining alone; asked only who they are."""
     sections: list[Section] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     neighbours: np.ndarray | None = None
@@ -129,7 +131,8 @@ def examine(
     if judges.components is not None:
         methods.append(MediaPipe52(judges.components))
     methods.append(RawPixels())
-    session = _Session(judges, methods, EncodingCache(cache_folder), progress)
+    alone = None if judges.mae is None else MaskedTrunk(judges.mae)
+    session = _Session(judges, methods, EncodingCache(cache_folder), progress, alone)
     session.facts["encoder"] = f"{ours.path.name} (sha256 {ours.fingerprint})"
     if judges.renders is not None:
         _judge_renders(session, judges.renders)
@@ -137,7 +140,8 @@ def examine(
         _judge_faces(session, judges.faces)
     if judges.triplets is not None:
         _judge_human_triplets(session, judges.triplets)
-    names = tuple(method.name for method in methods)
+    asked = methods if alone is None else [*methods, alone]
+    names = tuple(method.name for method in asked)
     return Outcome(session.sections, session.facts, names, session.neighbours)
 
 
@@ -285,11 +289,11 @@ def _retrieval(
         {w: _person_probe(session, space, renders) for w, space in spaces.items()},
         first.probe_chance,
     )
-    if session.judges.mae is not None:
-        alone = session.cache.encode(MaskedTrunk(session.judges.mae), renders.pictures).embeddings
+    if session.pretrained is not None:
+        space = session.cache.encode(session.pretrained, renders.pictures).embeddings
         section.add(
             f"person read from {PROBED_COMPONENTS} principal components of MAE features alone",
-            {session.ours: _person_probe(session, alone, renders)},
+            {session.pretrained.name: _person_probe(session, space, renders)},
             first.probe_chance,
         )
 

@@ -25,6 +25,7 @@ from freeavatar.capture.landmarks import (
     region_from_mesh,
 )
 from freeavatar.datasets.teachers import BLENDSHAPE_NET, BlendshapeScores, find_network
+from freeavatar.errors import MissingExtra
 from freeavatar.expression.augment import plain
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.inference import open_session, shipped
@@ -108,14 +109,16 @@ class OurEncoder:
 class MaskedTrunk:
     """The trunk of a masked autoencoder, its tokens averaged: what pretraining alone knows.
 
-    Needs the training extra, because such trunks are never exported.
+    Needs the training extra, because such trunks are never exported: MissingExtra without.
     """
 
     name = "MAE features"
 
     def __init__(self, checkpoint: Path) -> None:
-        from freeavatar.expression.mae_features import load_mae_features
-
+        try:
+            from freeavatar.expression.mae_features import load_mae_features
+        except ModuleNotFoundError as error:
+            raise MissingExtra("Asking a masked autoencoder", "train") from error
         self.path = checkpoint
         self._describe = load_mae_features(checkpoint)
 

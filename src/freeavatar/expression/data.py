@@ -76,8 +76,12 @@ class FacePool:
         many times as often when its expression is a frame of a recorded take."""
         self.sets: list[ShardSet] = [open_shards(folder) for folder in folders]
         self.augmentation = augmentation
-        self._people = _people(self.sets)
         usable = [_usable_rows(shards, split) for shards in self.sets]
+        # Rows of the other split are nobody's: no companion may come from there.
+        self._people = [
+            np.where(np.isin(np.arange(len(people)), rows), people, -1)
+            for people, rows in zip(_people(self.sets), usable, strict=True)
+        ]
         self.rows: Int[np.ndarray, "row 2"] = np.concatenate(
             [np.stack([np.full(len(r), i), r], axis=1) for i, r in enumerate(usable)]
         )
@@ -134,7 +138,7 @@ class FacePool:
     def _companion(
         self, row: Int[np.ndarray, "2"], rng: np.random.Generator
     ) -> Int[np.ndarray, "2"]:
-        """Another row of the same person in the same set; the row itself where there is none."""
+        """A row of the same person in the same set, by lot; the row itself for nobody's."""
         which, number = int(row[0]), int(row[1])
         own = self._people[which]
         if own[number] < 0:
