@@ -20,11 +20,20 @@ from freeavatar.animation import AnimationClip
 from provenance import provenance, write_part
 from scores import Judged, judge
 from tables import quality_markdown, quality_record
-from trackers import Mediapipe, one_line_errors, peer_model, track_ours, track_stand_in
+from trackers import (
+    NEUTRAL_OFF,
+    Mediapipe,
+    one_line_errors,
+    peer_model,
+    track_ours,
+    track_stand_in,
+)
 from truth import Options as TruthOptions
 from truth import TruthClip, draw_clips
 
 Tracker = Literal["freeavatar", "mediapipe", "stand-in"]
+VARIANTS: dict[str, tuple[str, ...]] = {"neutral off": NEUTRAL_OFF}
+"""Beside the product as it is."""
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "no smoothing": ("--smoothing.strength", "0"),
     "landmarks in every frame": ("--gap-s", "0"),
@@ -47,8 +56,6 @@ class Options:
     """face_landmarker.task; the one that `make bench` installed when left out."""
     trackers: tuple[Tracker, ...] = ("freeavatar", "mediapipe")
     """The first is drawn first; stand-in is the truth with noise, to check the scoring."""
-    neutral: str = "off"
-    """Passed on to `freeavatar animate`."""
     only: str = ""
     """Only clips whose name contains this."""
     ablations: bool = False
@@ -60,7 +67,9 @@ def compare(options: Options) -> dict[str, list[AnimationClip]]:
     tracker's curves."""
     made = provenance()
     clips = draw_clips(TruthOptions(options.data, options.clips, options.only), print)
-    trackers = [*options.trackers, *(ABLATIONS if options.ablations else ())]
+    trackers: list[str] = [*options.trackers]
+    if "freeavatar" in trackers:
+        trackers += [*VARIANTS, *(ABLATIONS if options.ablations else ())]
     curves = {name: _track(name, clips, options) for name in trackers}
     scores = {name: judge(_judged(clips, own)) for name, own in curves.items()}
     write_part(options.out, "quality", made, quality_record(scores), quality_markdown(scores))
@@ -77,7 +86,7 @@ def _track(name: str, clips: Sequence[TruthClip], options: Options) -> list[Anim
         peer = Mediapipe(options.mediapipe_python, model)
         return peer.track(videos, options.clips / "mediapipe")
     folder = options.out / "curves" / name.replace(" ", "_")
-    return track_ours(videos, folder, options.neutral, ABLATIONS.get(name, ()))
+    return track_ours(videos, folder, (VARIANTS | ABLATIONS).get(name, ()))
 
 
 def _judged(clips: Sequence[TruthClip], curves: Sequence[AnimationClip]) -> list[Judged]:

@@ -32,7 +32,7 @@ from profile_turn import Turn, back_frame, draw_turns, yaw_rad
 from provenance import provenance, write_part
 from scores import Judged, aligned, correlations, moving_channels
 from tables import number, table
-from trackers import Mediapipe, one_line_errors, peer_model, track_ours
+from trackers import NEUTRAL_OFF, Mediapipe, one_line_errors, peer_model, track_ours
 from truth import Options as TruthOptions
 from truth import TruthClip, draw_clips
 
@@ -119,10 +119,10 @@ def compare_robustness(options: Options) -> Robustness:
     everything += [path for own in events.values() for e in own for path in (e.clear, e.disturbed)]
     model = options.mediapipe_model or peer_model(options.mediapipe_python)
     peer = Mediapipe(options.mediapipe_python, model)
+    # Windows of two to four seconds are too short to find a neutral face in.
+    ours = track_ours(everything, options.out / "damaged", NEUTRAL_OFF)
     curves = {
-        "freeavatar": dict(
-            zip(everything, track_ours(everything, options.out / "damaged"), strict=True)
-        ),
+        "freeavatar": dict(zip(everything, ours, strict=True)),
         "mediapipe": dict(
             zip(everything, peer.track(everything, options.clips / "mediapipe"), strict=True)
         ),

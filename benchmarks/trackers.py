@@ -62,12 +62,14 @@ class Mediapipe:
         return [_read_mediapipe(_answer(cache, video), video) for video in videos]
 
 
-def track_ours(
-    videos: Sequence[Path], out: Path, neutral: str = "off", flags: Sequence[str] = ()
-) -> list[AnimationClip]:
+NEUTRAL_OFF = ("--neutral", "off")
+"""Without any correction that looks at the whole clip."""
+
+
+def track_ours(videos: Sequence[Path], out: Path, flags: Sequence[str] = ()) -> list[AnimationClip]:
     """`freeavatar animate` on every video, as a user would run it. A video in which nobody is
     found gives the rest pose, seen in no frame."""
-    fixed = ["--formats", "livelink", "--neutral", neutral, "--out", str(out), "--overwrite"]
+    fixed = ["--formats", "livelink", "--out", str(out), "--overwrite"]
     for video in videos:
         (out / video.stem / "livelink.csv").unlink(missing_ok=True)
     said = run_quietly([*freeavatar_command(), "animate", *map(str, videos), *fixed, *flags], 1)

@@ -48,6 +48,7 @@ ROWS: dict[str, dict[str, float]] = {
     "no teacher hints on real faces": {"hint": 0.0},
     "no mirror": {"mirror": 0.0},
     "no asymmetry": {"asymmetry": 0.0},
+    "no pairs within a person": {"within": 0.0},
     "no own pictures": {"own": 0.0, "pixels": 0.0},
     "no names": {"names": 0.0},
     "no names, no looks": {"names": 0.0, "consistency": 0.0, "pixels": 0.0},

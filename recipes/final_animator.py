@@ -30,9 +30,8 @@ class Options:
     renderer: Path = Path("runs/renderer")
     out: Path = Path("runs/animator")
     data: Path = Path("../shared/data")
-    steps: int = 3_000
-    """Of the animator's training; three times as many for half as many crops learned them by
-    heart (docs/experiments.md)."""
+    steps: int = 1_500
+    """Of the animator's training; twice as many learn the crops by heart (docs/experiments.md)."""
     renderer_steps: int = 2500
     num_renders: int = 100_000
     """Crops of people that are encoded."""

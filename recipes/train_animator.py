@@ -34,10 +34,11 @@ from freeavatar.animator.data import (
     save_table,
     together,
 )
-from freeavatar.animator.export import export_animator
+from freeavatar.animator.export import export_animator, save_widened
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
 from freeavatar.animator.model import AnimatorConfig, Conditioning
 from freeavatar.animator.onlooker import Onlooker
+from freeavatar.animator.reach import SHARE
 from freeavatar.animator.train import AnimatorTrainConfig, Lessons, LossWeights, train_animator
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.catalog import bundled_names, resolve
@@ -90,6 +91,13 @@ class Options:
     """The paper looks at the avatar (1 and 5 in LossWeights). On real faces, where nothing else
     says how far to go, it shuts eyes and wrinkles noses until the encoder is pleased
     (docs/experiments.md): what ships is trained without."""
+    unknown_neutral: float = AnimatorTrainConfig.unknown_neutral
+    """Share of faces whose owner's neutral face is not told; 1 trains without it."""
+    feature_noise: float = AnimatorTrainConfig.feature_noise
+    mistaken_neutral: float = AnimatorTrainConfig.mistaken_neutral
+    """Share for which a mild expression is taken for the neutral face."""
+    reach: float = SHARE
+    """How far curves go beyond what least squares dares (animator/reach.py), 0 to 1."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     only_encode: bool = False
@@ -106,6 +114,9 @@ def main(options: Options) -> None:
             num_features=lessons.renders.features.shape[1], conditioning=options.conditioning
         ),
         weights=options.weights,
+        unknown_neutral=options.unknown_neutral,
+        feature_noise=options.feature_noise,
+        mistaken_neutral=options.mistaken_neutral,
     )
     loop = dataclasses.replace(
         config.loop,
@@ -122,8 +133,9 @@ def main(options: Options) -> None:
         lambda line: print(line, flush=True) if line["step"] % 200 == 0 else None,
     )
     if os.environ.get("RANK", "0") == "0":
-        shutil.copyfile(checkpoint, options.out / "final.safetensors")
-        print(*export_animator(checkpoint, options.out))
+        final = options.out / "final.safetensors"
+        save_widened(checkpoint, final, lessons, options.reach)
+        print(*export_animator(final, options.out))
         # Beside the animator, so that the folder is all that `--networks` asks for.
         shutil.copyfile(exported(options.expression), options.out / "expression.onnx")
 

@@ -155,14 +155,21 @@ def stand_in_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Sums(Animator):
         def __init__(self) -> None:
-            pass
+            self.usual = np.full(16, 0.25, np.float32)
 
-        def controls(self, features: np.ndarray, avatar: Avatar | RigSpec) -> np.ndarray:
+        def controls(
+            self,
+            features: np.ndarray,
+            avatar: Avatar | RigSpec,
+            neutral: np.ndarray | None = None,
+        ) -> np.ndarray:
             rig = avatar.rig if isinstance(avatar, Avatar) else avatar
             if isinstance(avatar, Avatar) and avatar.arkit_to_rig is None:
                 raise AvatarError(f"The controls of {avatar.name!r} have unknown names.")
             if len(features) == 0:
                 return np.zeros((0, len(rig)), np.float32)
+            if neutral is not None:
+                features = features - (neutral - self.usual)
             weights = np.random.default_rng(0).normal(size=(features.shape[1], len(rig)))
             shares = 1 / (1 + np.exp(-features @ weights))
             return rig.clamp(rig.minimum + shares * (rig.maximum - rig.minimum))

@@ -398,8 +398,9 @@ class Encoder(ExpressionEncoder):
         ones = np.ones((len(crops), 4), np.float32)
         return Expressions(ones / 2, ones)
 class Halves(Animator):
+    usual = np.full(4, 0.5, np.float32)
     def __init__(self): pass
-    def controls(self, features, avatar):
+    def controls(self, features, avatar, neutral=None):
         rig = avatar.rig if isinstance(avatar, Avatar) else avatar
         return np.full((len(features), len(rig)), 0.5, np.float32)
 ExpressionEncoder.load = staticmethod(lambda *a, **k: Encoder())

@@ -210,8 +210,9 @@ from freeavatar.performance import Performance
 import numpy as np
 avatar = resolve({str(toy_avatar_file)!r})
 class Half(pipeline.Animator):
+    usual = np.ones(4, np.float32)
     def __init__(self): pass
-    def controls(self, features, avatar):
+    def controls(self, features, avatar, neutral=None):
         rig = getattr(avatar, "rig", avatar)
         return np.full((len(features), len(rig)), 0.5, np.float32)
 seen = Performance(np.arange(3) / 30, np.ones(3, bool), np.zeros((3, 3)),

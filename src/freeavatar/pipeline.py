@@ -1,7 +1,7 @@
 """The whole journey of one recording: video -> actor -> expressions -> controls -> files.
 
-open_video -> watch (track_actor -> encode) -> act (controls -> gaze -> smooth -> calibrate
-    -> bridge -> swap -> tune -> resample) -> write
+open_video -> watch (track_actor -> encode) -> act (at_rest -> controls -> gaze -> smooth
+    -> calibrate -> bridge -> swap -> tune -> resample) -> write
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from freeavatar.animation import AnimationClip
 from freeavatar.animator.runtime import Animator
+from freeavatar.at_rest import at_rest, between, calm_moments
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.capture.actors import choose, find_people
 from freeavatar.capture.follow import open_networks
@@ -36,13 +38,9 @@ from freeavatar.inference import manifest
 from freeavatar.mapping.user_mapping import UserMapping
 from freeavatar.motion.bridge import BridgeConfig, bridge
 from freeavatar.motion.calibrate import (
-    Neutral,
     NeutralConfig,
     calibrate,
-    calm_frames,
     find_neutral,
-    held_back,
-    subtract_neutral,
     turned_back,
 )
 from freeavatar.motion.gaze import GazeConfig, hold_gaze
@@ -175,11 +173,19 @@ def act(
     performance: Performance, avatar: Avatar | RigSpec, animator: Animator, options: AnimateOptions
 ) -> AnimationClip:
     """Steps 3 and 4: the performance on one rig, calm and complete."""
-    calm = _calm(performance, avatar, animator, options)
-    if options.profile is not None and options.neutral.mode == "auto":
-        calibrated = _by_profile(calm, options.profile, avatar, animator, options.neutral)
+    config = options.neutral
+    if options.profile is not None and config.mode == "auto":
+        known = profile_at_rest(options.profile, animator)
+        calm = _calm(performance, avatar, animator, options, known)
+        calibrated = _by_profile(calm, options.profile, avatar, config)
     else:
-        calibrated = calibrate(calm, options.neutral)
+        found = at_rest(performance, animator, config, _believed(performance, options))
+        calm = _calm(performance, avatar, animator, options, found)
+        # An animator that knows the face at rest shows nothing of it. To subtract what it still
+        # shows of a guess costs more than it mends (docs/experiments.md); who names a frame means
+        # that frame.
+        told = config.mode == "auto" and found is not None
+        calibrated = calibrate(calm, replace(config, most=0.0) if told else config)
     clip = bridge(calibrated, options.bridge)
     if options.swap_sides:
         clip = swap_sides(clip)
@@ -199,12 +205,13 @@ def profile_of(
 ) -> ActorProfile:
     """The actor's profile from one take, in two passes: the neutral face, then what is left."""
     options = options or AnimateOptions()
-    calm = _calm(performance, ARKIT, animator, options)
     mode = options.neutral.mode
     if mode == "auto":
-        frames, trust = calm_frames(calm, options.neutral)
+        seen = _believed(performance, options)
+        frames, trust = calm_moments(performance, animator, options.neutral, seen)
     else:
         # Checks that the frame exists and shows a face.
+        calm = _calm(performance, ARKIT, animator, options, None)
         neutral = find_neutral(calm, options.neutral)
         trust = 0.0 if neutral is None else 1.0
         frames = np.array([mode] if trust else [], np.int64)
@@ -216,25 +223,26 @@ def profile_of(
     features = np.median(performance.features[frames], axis=0)
     head = np.median(performance.head_rad[frames], axis=0)
     unscaled = ActorProfile(source, weights_digest(), trust, features, head, np.ones(len(ARKIT)))
-    without_neutral = _by_profile(calm, unscaled, ARKIT, animator, options.neutral)
-    return replace(unscaled, gains=reach_gains(without_neutral))
+    known = profile_at_rest(unscaled, animator)
+    calm = _calm(performance, ARKIT, animator, options, known)
+    return replace(unscaled, gains=reach_gains(calm))
 
 
 def profile_on(
-    profile: ActorProfile,
-    avatar: Avatar | RigSpec,
-    animator: Animator,
-    config: NeutralConfig | None = None,
+    profile: ActorProfile, avatar: Avatar | RigSpec, config: NeutralConfig | None = None
 ) -> RigProfile:
-    """What a profile says of one rig; the head is straight ahead unless config.head."""
-    config = config or NeutralConfig()
+    """What a profile says of one rig, beside what the animator is told (`profile_at_rest`); the
+    head is straight ahead unless config.head."""
     rig = avatar.rig if isinstance(avatar, Avatar) else avatar
-    neutral = animator.controls(profile.neutral_features[None], avatar)[0].astype(np.float64)
-    offset = profile.trust * held_back(neutral - rig.rest, rig, config.most)
     arkit_to_rig = avatar.arkit_to_rig if isinstance(avatar, Avatar) else None
     gains = rig_gains(profile.gains, rig.names, arkit_to_rig)
-    head = profile.neutral_head_rad if config.head else np.zeros(3)
-    return RigProfile(Neutral(rig.rest + offset, head), gains)
+    counts = config is not None and config.head
+    return RigProfile(profile.neutral_head_rad if counts else np.zeros(3), gains)
+
+
+def profile_at_rest(profile: ActorProfile, animator: Animator) -> Float[np.ndarray, " feature"]:
+    """What the animator is told of an actor who is known."""
+    return between(animator, profile.neutral_features, profile.trust)
 
 
 def weights_digest() -> str:
@@ -243,14 +251,23 @@ def weights_digest() -> str:
     return hashlib.sha256(" ".join(shipped).encode()).hexdigest()[:16]
 
 
+def _believed(performance: Performance, options: AnimateOptions) -> Bool[np.ndarray, " frame"]:
+    return performance.found & (performance.confidence >= options.bridge.min_confidence)
+
+
 def _calm(
-    performance: Performance, avatar: Avatar | RigSpec, animator: Animator, options: AnimateOptions
+    performance: Performance,
+    avatar: Avatar | RigSpec,
+    animator: Animator,
+    options: AnimateOptions,
+    neutral: Float[np.ndarray, " feature"] | None,
 ) -> AnimationClip:
-    """Controls of the frames that are believed, without jitter and with gaze through blinks."""
+    """Controls of the frames that are believed, without jitter and with gaze through blinks;
+    `neutral` is what is known of the actor's face at rest."""
     rig = avatar.rig if isinstance(avatar, Avatar) else avatar
-    found = performance.found & (performance.confidence >= options.bridge.min_confidence)
+    found = _believed(performance, options)
     values = np.tile(rig.rest, (len(found), 1))
-    values[found] = animator.controls(performance.features[found], avatar)
+    values[found] = animator.controls(performance.features[found], avatar, neutral)
     clip = AnimationClip(
         rig,
         performance.times_s,
@@ -264,20 +281,12 @@ def _calm(
 
 
 def _by_profile(
-    clip: AnimationClip,
-    profile: ActorProfile,
-    avatar: Avatar | RigSpec,
-    animator: Animator,
-    config: NeutralConfig,
+    clip: AnimationClip, profile: ActorProfile, avatar: Avatar | RigSpec, config: NeutralConfig
 ) -> AnimationClip:
-    """Deviations from the profile's neutral face, taken to the actor's full reach."""
-    rig = clip.rig
-    known = profile_on(profile, avatar, animator, config)
-    values = subtract_neutral(clip.values, known.neutral.values, rig)
-    values = rig.clamp(rig.rest + known.gains * (values - rig.rest))
-    head = clip.head_rad
-    if config.head:
-        head = turned_back(head, known.neutral.head_rad)
+    """Curves taken to the actor's full reach."""
+    known, rest = profile_on(profile, avatar, config), clip.rig.rest
+    values = clip.rig.clamp(rest + known.gains * (clip.values - rest))
+    head = turned_back(clip.head_rad, known.head_rad) if config.head else clip.head_rad
     return replace(clip, values=values, head_rad=head)
 
 

@@ -40,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FeatureTabl
     rng = np.random.default_rng(0)
     controls = rng.uniform(0, 1, (8, 52)).astype(np.float32)
     features = rng.standard_normal((8, 24)).astype(np.float32)
-    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32))
+    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32), np.arange(8))
     config = AnimatorTrainConfig(
         model=AnimatorConfig(num_features=24, width=48, num_blocks=1, code_size=4),
         batch_size=16,
@@ -79,7 +79,7 @@ def test_onnx_answers_like_pytorch_and_each_avatar_has_its_own_controls(
             shares = model(torch.from_numpy(table.features), index, slots).numpy()
         rig = member.rig
         expected = rig.minimum + shares * (rig.maximum - rig.minimum)
-        actual = runtime._run(table.features, runtime._members[member.avatar])
+        actual = runtime.member_controls(member.avatar, table.features)
         assert actual.shape == (8, len(rig))
         # The file holds its weights in half precision.
         np.testing.assert_allclose(actual, expected, atol=5e-4)
@@ -106,7 +106,7 @@ def test_every_conditioning_is_exported(tmp_path: Path, conditioning: Conditioni
     rng = np.random.default_rng(0)
     features = rng.standard_normal((8, 24)).astype(np.float32)
     controls = rng.uniform(0, 1, (8, 52)).astype(np.float32)
-    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32))
+    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32), np.arange(8))
     model = AnimatorConfig(24, 32, 1, code_size=4, conditioning=conditioning)
     config = AnimatorTrainConfig(
         model=model, batch_size=8, loop=LoopConfig(num_steps=20, device="cpu")
@@ -118,7 +118,7 @@ def test_every_conditioning_is_exported(tmp_path: Path, conditioning: Conditioni
     slots = torch.from_numpy(cast.slots(cast.members[0]))
     expected = network(torch.from_numpy(features), 0, slots).detach().numpy()
     np.testing.assert_allclose(
-        Animator.load(tmp_path).controls(features, ARKIT), expected, atol=1e-5
+        Animator.load(tmp_path).controls(features, ARKIT), expected, atol=5e-4
     )
 
 

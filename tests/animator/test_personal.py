@@ -53,7 +53,7 @@ def tables(driven: DrivenRig, bias: float, trunk: str = TRUNK) -> dict[str, Any]
 def new_animator() -> Animator:
     """Knows the rig of the Live Link curves alone, and answers 0.5 for all of it."""
     (member,) = _members_of(tables(arkit_member(), 0.0))
-    return Animator(Constant(), [member], TRUNK)
+    return Animator(Constant(), [member], np.zeros(16, np.float32), TRUNK)
 
 
 def own_weights(avatar: Avatar, bias: float = 3.0, **changes: Any) -> Path:

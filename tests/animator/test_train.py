@@ -62,7 +62,9 @@ def lessons() -> Lessons:
         embeddings = rng.standard_normal((NUM, 8)).astype(np.float32)
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         features = rng.standard_normal((NUM, 16)).astype(np.float32)
-        return FeatureTable(features, embeddings, controls, np.ones(NUM, np.float32))
+        return FeatureTable(
+            features, embeddings, controls, np.ones(NUM, np.float32), np.arange(NUM) % 3
+        )
 
     controls = rng.uniform(0, 1, (NUM, 52)).astype(np.float32)
     faces = FaceTables(table(controls), table(controls[:, ARKIT.mirror_columns]))
@@ -102,6 +104,7 @@ def test_every_loss_has_its_say_and_its_switch(tmp_path: Path, lessons: Lessons)
         "names",
         "own",
         "asymmetry",
+        "within",
         "hint",
         "mirror",
         "sparsity",
@@ -114,10 +117,10 @@ def test_every_loss_has_its_say_and_its_switch(tmp_path: Path, lessons: Lessons)
     assert all(np.isfinite(value) for value in line.values())
     off = LossWeights(names=0.0, own=0.0, hint=0.0, consistency=0.0, pixels=0.0)
     line = run(tmp_path / "off", lessons, off)
-    assert not {"names", "own", "asymmetry", "hint", "consistency", "pixels"} & set(line)
+    assert not {"names", "own", "asymmetry", "within", "hint", "consistency", "pixels"} & set(line)
     bare = Lessons(lessons.renders)
     assert set(run(tmp_path / "bare", bare, LossWeights())) <= {
-        "step", "trained_s", "loss", "names", "asymmetry",
+        "step", "trained_s", "loss", "names", "asymmetry", "within",
     }  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def test_animating_beside_foreign_weights_is_one_sentence(
         made_for = arkit_member() if foreign == "rig" else driven
         np.savez(weights, **animator_table(made_for, other if foreign == "network" else ours))
     knows_arkit = _members_of(animator_table(arkit_member(), ours))
-    animator = Animator(Unasked(), knows_arkit, ours)
+    animator = Animator(Unasked(), knows_arkit, np.zeros(16, np.float32), ours)
     monkeypatch.setattr(Animator, "load", staticmethod(lambda: animator))
     take, out = make_video("take.mp4", no_face_pictures), tmp_path / "out"
     code, said, err = say("animate", take, "--avatar", hero, "--out", out)

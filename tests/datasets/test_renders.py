@@ -109,6 +109,19 @@ def test_another_set_is_never_mixed_into_a_folder(spec: RenderSet, tmp_path: Pat
     assert json.loads((tmp_path / "index.json").read_text()) == json.loads(before)
 
 
+def test_turned_heads_show_the_same_faces(spec: RenderSet, tmp_path: Path):
+    crops, truth = draw_shard(spec, 0, 4)
+    turned_crops, turned = draw_shard(replace(spec, turned_rad=0.7), 0, 4)
+    for column in ("arkit", "actor", "source"):
+        np.testing.assert_array_equal(turned[column], truth[column])
+    np.testing.assert_allclose(turned["head_rad"][:, 0], [-0.7, 0.7, -0.7, 0.7], atol=1e-3)
+    np.testing.assert_array_equal(turned["head_rad"][:, 1:], truth["head_rad"][:, 1:])
+    assert (turned_crops != crops).any(axis=(1, 2, 3)).all()
+    write_renders(replace(spec, num=2), tmp_path)
+    with pytest.raises(DataError, match="turned_rad differ"):
+        write_renders(replace(spec, num=2, turned_rad=0.7), tmp_path)
+
+
 def test_two_processes_write_what_one_does(spec: RenderSet, tmp_path: Path):
     write_renders(spec, tmp_path / "one", num_processes=1)
     write_renders(spec, tmp_path / "two", num_processes=2)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from freeavatar.animator.runtime import Animator
+from freeavatar.avatars.avatar import Avatar
 from freeavatar.cli.main import main
 from freeavatar.evaluation.animator import (
     HALF_SECOND,
@@ -16,6 +18,7 @@ from freeavatar.evaluation.animator import (
     Shown,
     across_avatars,
     correlations,
+    knowing_the_neutral,
     liveliest,
     sides,
 )
@@ -26,7 +29,7 @@ from freeavatar.evaluation.animator_sheets import (
     seen_well,
 )
 from freeavatar.evaluation.peers import Pictures
-from freeavatar.rig import ARKIT
+from freeavatar.rig import ARKIT, RigSpec
 from freeavatar.training.shards import ShardSet
 
 NUM = 40
@@ -71,6 +74,30 @@ def test_a_clip_is_judged_by_itself(controls: np.ndarray) -> None:
     found, error = correlations(shifted, shown(controls))
     np.testing.assert_allclose(found, 1.0, atol=1e-5)
     np.testing.assert_allclose(error, 2.5, atol=1e-5)
+
+
+class Differences(Animator):
+    """Features less the neutral that is told."""
+
+    def __init__(self) -> None:
+        self.usual = np.zeros(52, np.float32)
+
+    def controls(
+        self,
+        features: np.ndarray,
+        avatar: Avatar | RigSpec,
+        neutral: np.ndarray | None = None,
+    ) -> np.ndarray:
+        return features - (self.usual if neutral is None else neutral)
+
+
+def test_each_clip_is_read_with_its_own_neutral() -> None:
+    features = np.repeat([0.02, 0.06], 80)[:, None].repeat(52, axis=1).astype(np.float32)
+    curves = knowing_the_neutral(shown(features), features, Differences())
+    np.testing.assert_allclose(curves, 0.0, atol=1e-5)
+    features[:30] += 0.3
+    curves = knowing_the_neutral(shown(features), features, Differences())
+    np.testing.assert_allclose(curves[:30], 0.3, atol=1e-5)
 
 
 def test_left_minus_right_sees_exchanged_sides(controls: np.ndarray) -> None:

@@ -74,7 +74,12 @@ class Knowing(Animator):
     def knows(self, avatar: Avatar) -> bool:
         return avatar.name in self.personal
 
-    def controls(self, features: np.ndarray, avatar: Avatar | RigSpec) -> np.ndarray:
+    def controls(
+        self,
+        features: np.ndarray,
+        avatar: Avatar | RigSpec,
+        neutral: np.ndarray | None = None,
+    ) -> np.ndarray:
         rig = avatar.rig if isinstance(avatar, Avatar) else avatar
         if isinstance(avatar, Avatar):
             self.asked.append(f"{avatar.name} itself")

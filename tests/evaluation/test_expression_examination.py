@@ -26,6 +26,7 @@ from freeavatar.rig import ARKIT
 from freeavatar.training.shards import open_shards
 
 EMOTIONS = 7
+DRIFT_BY_TURNING = "Drift when the head turns, renders"
 
 
 def painted(controls: np.ndarray, size: int = 144) -> np.ndarray:
@@ -101,7 +102,9 @@ def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
 
 
 def small(sets: dict[str, Path]) -> Judges:
-    return Judges(sets["renders"], sets["faces"], num_triplets=200, num_damaged=3, num_classes=6)
+    return Judges(
+        sets["renders"], faces=sets["faces"], num_triplets=200, num_damaged=3, num_classes=6
+    )
 
 
 def values(sections: list[Section], title: str) -> dict[str, dict[str, float]]:
@@ -144,6 +147,36 @@ def test_faces_are_compared_by_what_they_do_and_probed_for_their_sliders(tmp_pat
     assert renders.distances[1, 2] > 0.1
     np.testing.assert_allclose(renders.known[:, smile], [0.5, 1.0, 1.0], atol=1e-6)
     np.testing.assert_array_equal(np.isnan(renders.known[:, sneer]), [False, True, False])
+
+
+def turned_set(folder: Path, controls: np.ndarray, **index: float) -> Path:
+    """A render set with more in its index."""
+    write_set(folder, controls, faces=False)
+    told = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(told | index))
+    return folder
+
+
+def test_a_turned_head_is_compared_with_the_same_face(
+    sets: dict[str, Path], tmp_path: Path
+) -> None:
+    still = turned_set(tmp_path / "turned", draw_controls(120), turned_rad=0.7854)
+    judges = dataclasses.replace(small(sets), turned=still)
+    found = values(examine(judges, tmp_path / "cache").sections, DRIFT_BY_TURNING)
+    assert found["yaw 45 degrees"]["freeavatar"] == pytest.approx(0.0, abs=1e-6)
+    assert found["yaw 45 degrees: no answer"]["freeavatar"] == 0.0
+
+
+def test_turned_faces_must_be_those_of_the_renders(sets: dict[str, Path], tmp_path: Path) -> None:
+    controls = draw_controls(120)
+    folders = {
+        "turned": turned_set(tmp_path / "frontal", controls),
+        "made otherwise|turned": turned_set(tmp_path / "other", controls, turned_rad=0.7, seed=9),
+        "other expressions": turned_set(tmp_path / "changed", controls[::-1], turned_rad=0.7),
+    }
+    for said, folder in folders.items():
+        with pytest.raises(DataError, match=said):
+            examine(dataclasses.replace(small(sets), turned=folder), tmp_path / "cache")
 
 
 def test_a_second_examination_asks_nothing_again(sets: dict[str, Path], tmp_path: Path) -> None:

@@ -33,7 +33,12 @@ class BrightAnimator(Animator):
     def __init__(self, saturated: bool) -> None:
         self.saturated = saturated
 
-    def controls(self, features: np.ndarray, avatar: Avatar | RigSpec) -> np.ndarray:
+    def controls(
+        self,
+        features: np.ndarray,
+        avatar: Avatar | RigSpec,
+        neutral: np.ndarray | None = None,
+    ) -> np.ndarray:
         values = np.repeat(features, len(ARKIT), axis=1).astype(np.float32)
         return np.ones_like(values) if self.saturated else values
 

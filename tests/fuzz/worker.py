@@ -43,9 +43,11 @@ class Halves(Animator):
     """Every control in the middle of its range, for rigs that are understood."""
 
     def __init__(self) -> None:
-        pass
+        self.usual = np.zeros(1, np.float32)
 
-    def controls(self, features: np.ndarray, avatar: object) -> np.ndarray:
+    def controls(
+        self, features: np.ndarray, avatar: object, neutral: np.ndarray | None = None
+    ) -> np.ndarray:
         rig = avatar.rig if isinstance(avatar, Avatar) else avatar
         if isinstance(avatar, Avatar) and avatar.arkit_to_rig is None:
             raise AvatarError(f"The controls of {avatar.name!r} have unknown names.")

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from freeavatar.at_rest import between
 from freeavatar.avatars import catalog
+from freeavatar.avatars.avatar import Avatar
 from freeavatar.capture.track import LiveTracker, TrackConfig
 from freeavatar.capture.video import Frame
-from freeavatar.live.performer import Performer, PerformerConfig
+from freeavatar.errors import CurveFileError
+from freeavatar.live.frame import LiveFrame
+from freeavatar.live.performer import FIRST_TRUST, Performer, PerformerConfig
 from freeavatar.motion.profile import ActorProfile
 from freeavatar.motion.tune import read_tuning
 from freeavatar.performance import Performance
@@ -124,3 +129,55 @@ def test_a_known_actor_is_calibrated_as_in_a_take(face_pictures, toy_avatar_file
     np.testing.assert_array_equal(shown.head_rad, 0.0)
     plain = Performer(models, avatar, whole()).show(frame, 0.0)
     assert np.abs(shown.controls - plain.controls).max() > 0.02
+
+
+def test_the_actor_of_the_first_second_is_told_softly(face_pictures, monkeypatch):
+    # Stand-in networks know no face that rests.
+    monkeypatch.setattr("freeavatar.live.performer.calmness", lambda _: 1.0)
+    models = Models.load()
+    performer = Performer(models, config=PerformerConfig(TrackConfig(crop="whole")))
+    frames = [Frame(i, i / 30, face_pictures[0]) for i in range(75)]
+    shown = np.array([performer.show(frame, 0.0).arkit for frame in frames])
+    features = performer._features
+    known = between(models.animator, features[0], FIRST_TRUST)
+    before, after = (
+        models.animator.controls(features, ARKIT, neutral)[0] for neutral in (None, known)
+    )
+    np.testing.assert_allclose(shown[20], before, atol=1e-3)
+    np.testing.assert_allclose(shown[-1], after, atol=1e-3)
+    farthest = np.abs(after - before).max()
+    assert farthest > 0.02
+    assert np.abs(np.diff(shown, axis=0)).max() < 0.3 * farthest
+
+
+def rests(frame: LiveFrame, avatar: Avatar) -> None:
+    """Gaze aside: of eyes that this face keeps half shut it is held as it was at first."""
+    for rig, values in ((ARKIT, frame.arkit), (avatar.rig, frame.controls)):
+        away = np.abs(values - rig.rest)
+        away[rig.columns("gaze")] = 0.0
+        assert away.max() < 1e-3
+
+
+def test_an_asked_for_neutral_is_rest_and_is_kept_with_what_was_seen(
+    face_pictures, toy_avatar_file, tmp_path
+):
+    models, avatar = Models.load(), catalog.resolve(str(toy_avatar_file))
+    performer = Performer(models, avatar, whole())
+    performer.calibrate()
+    for i in range(40):
+        frame = performer.show(Frame(i, i / 30, face_pictures[0]), 0.0)
+    rests(frame, avatar)
+    kept = tmp_path / "neutral.json"
+    performer.save_neutral(kept)
+    later = Performer(models, avatar, whole())
+    later.load_neutral(kept)
+    frame = later.show(Frame(0, 0.0, face_pictures[0]), 0.0)
+    rests(frame, avatar)
+
+
+@pytest.mark.parametrize("features", [[1.0], ["?"], "none", [float("nan")] * 16])
+def test_a_neutral_of_another_network_is_told(tmp_path, features):
+    kept = tmp_path / "neutral.json"
+    kept.write_text(json.dumps({"features at rest": features}))
+    with pytest.raises(CurveFileError, match="does not hold a neutral face"):
+        Performer(Models.load()).load_neutral(kept)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from freeavatar.evaluation.takes import best_lag_s
-from freeavatar.motion.calibrate import Neutral
 from freeavatar.motion.gaze import GazeConfig, LiveGaze
 from freeavatar.motion.live import LiveMotion, LiveMotionConfig
 from freeavatar.motion.one_euro import OneEuro, OneEuroConfig
@@ -129,15 +128,16 @@ def test_live_a_loss_forgets_where_the_eyes_looked():
     np.testing.assert_array_equal(hold(1.0, shut), shut)
 
 
-def test_a_known_actor_has_neutral_and_reach_from_the_first_frame_on():
-    neutral, gains = np.zeros(52), np.ones(52)
-    neutral[SMILE], gains[SMILE] = 0.2, 1.5
+def test_a_known_actor_has_reach_from_the_first_frame_on():
+    gains = np.ones(52)
+    gains[SMILE] = 1.5
     motion = LiveMotion(ARKIT)
-    motion.use_profile(RigProfile(Neutral(neutral, np.zeros(3)), gains))
+    motion.use_profile(RigProfile(np.zeros(3), gains))
+    assert not motion.collecting
     values = np.full((60, 52), 0.1)
     values[:, SMILE] = 0.5
     shown = performed(motion, values)
-    np.testing.assert_allclose(shown[:, SMILE], 1.5 * (0.5 - 0.2) / 0.8, atol=1e-6)
+    np.testing.assert_allclose(shown[:, SMILE], 1.5 * 0.5, atol=1e-6)
     np.testing.assert_allclose(np.delete(shown, SMILE, axis=1), 0.1, atol=1e-6)
 
 
@@ -170,13 +170,32 @@ def test_asked_for_the_face_of_the_moment_becomes_neutral():
     np.testing.assert_allclose(turned, 0.0, atol=1e-6)
 
 
-def test_the_first_second_is_neutral_in_part_only():
+def test_of_the_first_second_nothing_is_subtracted_and_its_end_is_told():
     motion = LiveMotion(ARKIT, LiveMotionConfig())
     smiling = np.zeros(52)
     smiling[SMILE] = 0.8
+    collecting = []
     for i in range(45):
         shown, _ = motion.seen(i / 30.0, smiling, STRAIGHT)
-    assert shown[SMILE] > 0.7
+        assert shown[SMILE] == pytest.approx(0.8)
+        collecting.append(motion.collecting)
+    assert collecting[:28] == [True] * 28
+    assert collecting[-10:] == [False] * 10
+    assert motion.neutral is not None
+
+
+def test_a_neutral_is_said_again_in_other_controls():
+    motion = LiveMotion(ARKIT, LiveMotionConfig(), auto_neutral=False)
+    motion.restate(np.full(52, 0.5))
+    assert motion.neutral is None
+    motion.calibrate()
+    for i in range(20):
+        motion.seen(i / 30.0, np.full(52, 0.3), np.array([0.2, 0.0, 0.0]))
+    motion.restate(np.full(52, 0.1))
+    for i in range(20, 40):
+        shown, turned = motion.seen(i / 30.0, np.full(52, 0.1), np.array([0.2, 0.0, 0.0]))
+    np.testing.assert_allclose(shown, 0.0, atol=1e-4)
+    np.testing.assert_allclose(turned, 0.0, atol=1e-4)
 
 
 def test_a_cutoff_of_nothing_is_refused():

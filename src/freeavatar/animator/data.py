@@ -43,6 +43,8 @@ class FeatureTable:
     controls: Float[np.ndarray, "sample 52"]
     confidence: Float[np.ndarray, " sample"]
     """How far `controls` are to be believed, 0 to 1; 1 for renders."""
+    people: Int[np.ndarray, " sample"]
+    """Who it is, by number; -1 where nobody says."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -100,7 +102,7 @@ class _PoolSource:
 
         def draw(start: int, num: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             samples = pool.draw(num, np.random.default_rng((self.seed, start)))
-            return samples.crops, {"controls": samples.controls}
+            return samples.crops, {"controls": samples.controls, "people": samples.person}
 
         return draw
 
@@ -166,6 +168,7 @@ class _FaceSource:
                 "controls": np.stack(controls),
                 "confidence": np.tile(confidence[some], 2).astype(np.float32),
                 "mirrored": np.repeat([False, True], len(some)),
+                "people": np.full(2 * len(some), -1),
             }
 
         return draw
@@ -263,13 +266,15 @@ def encode_renders(
         table["embeddings"],
         table["controls"],
         np.ones(len(table["features"]), np.float32),
+        table["people"],
     )
 
 
 def from_tokens(folder: Path, checkpoint: Path) -> FeatureTable:
     """Renders whose tokens `expression.refine` has left, read out by the checkpoint it made."""
     features, embeddings, controls = read_tokens(folder, load_network(checkpoint))
-    return FeatureTable(features, embeddings, controls, np.ones(len(features), np.float32))
+    num = len(features)
+    return FeatureTable(features, embeddings, controls, np.ones(num, np.float32), np.full(num, -1))
 
 
 def together(one: FeatureTable, other: FeatureTable) -> FeatureTable:

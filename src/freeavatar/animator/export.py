@@ -10,8 +10,9 @@ import torch
 
 from freeavatar.animator.identity import Cast
 from freeavatar.animator.model import Animator, AnimatorConfig
-from freeavatar.animator.train import KIND
-from freeavatar.checkpoints import load_checkpoint
+from freeavatar.animator.reach import SHARE, widen
+from freeavatar.animator.train import KIND, Lessons
+from freeavatar.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from freeavatar.training.onnx_files import store_in_half_precision, strip_traces
 
 
@@ -25,6 +26,16 @@ def load_animator(checkpoint: Path) -> tuple[Animator, Cast]:
     return model.eval(), cast
 
 
+def save_widened(checkpoint: Path, out: Path, lessons: Lessons, share: float = SHARE) -> None:
+    """The same network with curves that go farther (`reach.widen`)."""
+    loaded = load_checkpoint(checkpoint, KIND)
+    model, cast = load_animator(checkpoint)
+    widen(model, cast, lessons.renders, lessons.own, share)
+    progress = loaded.progress | {"reach": share}
+    tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
+    save_checkpoint(out, Checkpoint(KIND, loaded.config, progress, tensors))
+
+
 def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
     """Write both files; batch and number of controls stay free in the graph."""
     model, cast = load_animator(checkpoint)
@@ -35,14 +46,15 @@ def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
         model.trunk,
         (
             torch.zeros(3, config.num_features),
+            torch.zeros(3, config.num_features),
             torch.zeros(3, config.code_size),
             torch.zeros(5, config.width),
             torch.zeros(5),
         ),
         dynamo=True,
-        input_names=["features", "code", "vectors", "biases"],
+        input_names=["features", "neutral", "code", "vectors", "biases"],
         output_names=["controls"],
-        dynamic_shapes=({0: sample}, {0: sample}, {0: control}, {0: control}),
+        dynamic_shapes=({0: sample}, {0: sample}, {0: sample}, {0: control}, {0: control}),
         verbose=False,
     )
     assert program is not None
@@ -60,6 +72,7 @@ def write_table(path: Path, model: Animator, cast: Cast, trunk: str = "") -> Non
         codes=model.codes.detach().numpy(),
         vectors=model.vectors.detach().numpy(),
         biases=model.biases.detach().numpy(),
+        usual=model.usual.detach().numpy(),
         cast=np.frombuffer(json.dumps(cast.to_json()).encode(), np.uint8),
         trunk=np.frombuffer(trunk.encode(), np.uint8),
     )

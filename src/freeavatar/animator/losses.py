@@ -23,6 +23,18 @@ def asymmetry_loss(
     return known_mse(predicted - predicted[:, mirror], target - target[:, mirror], 0.5 * weights)
 
 
+def within_loss(
+    predicted: Float[Tensor, "sample control"],
+    target: Float[Tensor, "sample control"],
+    weights: Float[Tensor, " control"],
+) -> Float[Tensor, ""]:
+    """Error of the difference between two faces of one person, who are the two halves of the batch:
+    what is always wrong about somebody costs nothing here, a movement that is missed does."""
+    half = len(predicted) // 2
+    moved = predicted[:half] - predicted[half : 2 * half]
+    return known_mse(moved, target[:half] - target[half : 2 * half], 0.5 * weights)
+
+
 def consistency_loss(
     seen: Float[Tensor, "sample embedding"], source: Float[Tensor, "sample embedding"]
 ) -> Float[Tensor, ""]:

@@ -4,6 +4,9 @@ Dynamic identity injection: the avatar's code conditions the network in one of t
 (`Conditioning`), and each control of each rig is a learned vector that reads its value off the last
 block. So rigs may have any number of controls, nothing is padded that a loss would have to mask,
 and a new avatar brings only its code and its control vectors.
+
+The actor has a say too: what a face does is read from how its features differ from those of the
+same face at rest, where that is known.
 """
 
 from __future__ import annotations
@@ -34,6 +37,9 @@ class AnimatorConfig:
     conditioning: Conditioning = "hyper"
     hyper_rank: int = 8
     """Width of the layer that the code generates ("hyper")."""
+    person_size: int = 32
+    """Numbers that are kept of the actor's neutral face; the features come as differences from
+    it."""
 
 
 class ConditionedBlock(nn.Module):
@@ -75,36 +81,46 @@ class ConditionedBlock(nn.Module):
 
 
 class AnimatorTrunk(nn.Module):
-    """(features, avatar code, control vectors) -> each control's place in its range, in [0, 1]."""
+    """(features, neutral features, avatar code, control vectors) -> each control's place in its
+    range, in [0, 1]."""
 
     def __init__(self, config: AnimatorConfig) -> None:
         super().__init__()
         self.config = config
         beside = config.code_size if config.conditioning == "concat" else 0
-        self.enter = nn.Linear(config.num_features + beside, config.width)
+        self.spread: Tensor
+        """Standard deviation of each feature: what hardly varies may mean as much as what does."""
+        self.register_buffer("spread", torch.ones(config.num_features))
+        self.person = nn.Linear(config.num_features, config.person_size)
+        self.even = nn.LayerNorm(config.num_features + config.person_size)
+        self.enter = nn.Linear(config.num_features + config.person_size + beside, config.width)
         self.blocks = nn.ModuleList(ConditionedBlock(config) for _ in range(config.num_blocks))
         self.leave = nn.LayerNorm(config.width)
 
     def forward(
         self,
         features: Float[Tensor, "sample feature"],
+        neutral: Float[Tensor, "sample feature"],
         code: Float[Tensor, "sample code"],
         vectors: Float[Tensor, "control width"],
         biases: Float[Tensor, " control"],
     ) -> Float[Tensor, "sample control"]:
-        return torch.sigmoid(self.raw(features, code, vectors, biases))
+        return torch.sigmoid(self.raw(features, neutral, code, vectors, biases))
 
     def raw(
         self,
         features: Float[Tensor, "sample feature"],
+        neutral: Float[Tensor, "sample feature"],
         code: Float[Tensor, "sample code"],
         vectors: Float[Tensor, "control width"],
         biases: Float[Tensor, " control"],
     ) -> Float[Tensor, "sample control"]:
         """The same before the squashing into [0, 1]."""
+        moved, person = (features - neutral) / self.spread, self.person(neutral / self.spread)
+        seen = self.even(torch.cat([moved, person], dim=1))
         if self.config.conditioning == "concat":
-            features = torch.cat([features, code], dim=1)
-        hidden = self.enter(features)
+            seen = torch.cat([seen, code], dim=1)
+        hidden = self.enter(seen)
         for block in self.blocks:
             hidden = block(hidden, code)
         return self.leave(hidden) @ vectors.T + biases
@@ -117,6 +133,9 @@ class Animator(nn.Module):
         super().__init__()
         self.config = config
         self.trunk = AnimatorTrunk(config)
+        self.usual: Tensor
+        """Features of a neutral face, for actors whose own is not known."""
+        self.register_buffer("usual", torch.zeros(config.num_features))
         self.codes = nn.Parameter(0.1 * torch.randn(num_avatars, config.code_size))
         self.vectors = nn.Parameter(torch.randn(num_controls, config.width) / config.width**0.5)
         # Most controls rest at the low end of their range most of the time.
@@ -127,16 +146,21 @@ class Animator(nn.Module):
         features: Float[Tensor, "sample feature"],
         avatar: int,
         slots: Int[Tensor, " control"],
+        neutral: Float[Tensor, "sample feature"] | None = None,
     ) -> Float[Tensor, "sample control"]:
-        """Controls of one avatar; `slots` are the rows of its controls in the vector table."""
-        return torch.sigmoid(self.raw(features, avatar, slots))
+        """Controls of one avatar; `slots` are the rows of its controls in the vector table, and
+        `neutral` the features of each actor's neutral face, None where they are not known."""
+        return torch.sigmoid(self.raw(features, avatar, slots, neutral))
 
     def raw(
         self,
         features: Float[Tensor, "sample feature"],
         avatar: int,
         slots: Int[Tensor, " control"],
+        neutral: Float[Tensor, "sample feature"] | None = None,
     ) -> Float[Tensor, "sample control"]:
         """The same before the squashing into [0, 1]."""
         code = self.codes[avatar].expand(len(features), -1)
-        return self.trunk.raw(features, code, self.vectors[slots], self.biases[slots])
+        if neutral is None:
+            neutral = self.usual.expand(len(features), -1)
+        return self.trunk.raw(features, neutral, code, self.vectors[slots], self.biases[slots])

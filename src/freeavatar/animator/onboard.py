@@ -38,6 +38,7 @@ from freeavatar.animator.identity import Cast, DrivenRig
 from freeavatar.animator.likeness import understood
 from freeavatar.animator.model import Animator
 from freeavatar.animator.onlooker import Onlooker
+from freeavatar.animator.reach import widen
 from freeavatar.animator.runtime import personal_weights, trunk_digest
 from freeavatar.animator.train import AnimatorTrainConfig, Lessons, LossWeights, fit
 from freeavatar.avatars.avatar import Avatar
@@ -357,7 +358,8 @@ def people_looks(
         features, embeddings = encode_crops(encoder, np.stack([plain(c) for c in crops]))
         shows = np.array([spec.actors[who].shows for who in truth["actor"]])
         controls = np.where(shows, truth["arkit"].astype(np.float32), np.nan).astype(np.float32)
-        return FeatureTable(features, embeddings, controls, np.ones(num, np.float32))
+        people = truth["actor"].astype(np.int64)
+        return FeatureTable(features, embeddings, controls, np.ones(num, np.float32), people)
 
     return look
 
@@ -423,6 +425,7 @@ def _fit_animator(
     model = Animator(shared.config, 1, len(member.rig))
     model.trunk.load_state_dict(shared.trunk.state_dict())
     model.trunk.requires_grad_(False)
+    model.usual.copy_(shared.usual)
     rows = {name: i for i, name in enumerate(cast.control_names)}
     with torch.no_grad():
         model.codes[0] = shared.codes.mean(0)
@@ -438,7 +441,9 @@ def _fit_animator(
     # What names or shape tell is better left alone by looks, which overdo real faces
     # (docs/experiments.md); without either, looks are all that tells meanings.
     weak = config.weak_teacher
-    weights = LossWeights(names=1.0 if weak else 0.0, consistency=0.0 if weak else 1.0)
+    # The frozen trunk knows movement from person already: pairs would only outvote own pictures.
+    names, looks = (1.0, 0.0) if weak else (0.0, 1.0)
+    weights = LossWeights(names=names, within=0.0, consistency=looks)
     loop = LoopConfig(
         num_steps=config.animator_steps,
         learning_rate=5e-3,
@@ -460,5 +465,6 @@ def _fit_animator(
         train,
         lambda line: on_progress("learning to move", int(line["step"]), config.animator_steps),
     )
-    fitted, _ = load_animator(checkpoint)
+    fitted, cast = load_animator(checkpoint)
+    widen(fitted, cast, lessons.renders, lessons.own)
     return fitted

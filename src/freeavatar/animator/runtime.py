@@ -33,9 +33,15 @@ class Animator:
     """One network and every avatar it was trained for; others are reached through ARKit's names."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, members: list[_Member], trunk: str
+        self,
+        session: onnxruntime.InferenceSession,
+        members: list[_Member],
+        usual: Float[np.ndarray, " feature"],
+        trunk: str,
     ) -> None:
         self._session = session
+        self.usual = usual
+        """Features of a neutral face, for actors whose own is not known."""
         self._members = {m.driven.avatar: m for m in members}
         self._trunk = trunk
         self._personal: dict[str, _Member | None] = {}
@@ -47,7 +53,8 @@ class Animator:
             network, table = shipped("animator.onnx"), shipped("animator.npz")
         else:
             network, table = folder / "animator.onnx", folder / "animator.npz"
-        return Animator(open_session(network, threads), _read_members(table), trunk_digest(network))
+        members, usual = _read_table(table)
+        return Animator(open_session(network, threads), members, usual, trunk_digest(network))
 
     def knows(self, avatar: Avatar) -> bool:
         """Whether the network was trained on this very rig, with the others or afterwards."""
@@ -67,39 +74,50 @@ class Animator:
         return member
 
     def controls(
-        self, features: Float[np.ndarray, "frame feature"], avatar: Avatar | RigSpec
+        self,
+        features: Float[np.ndarray, "frame feature"],
+        avatar: Avatar | RigSpec,
+        neutral: Float[np.ndarray, " feature"] | None = None,
     ) -> Float[np.ndarray, "frame control"]:
-        """Control values within the rig's range; AvatarError for a rig nothing is known about."""
+        """Control values within the rig's range; AvatarError for a rig nothing is known about.
+
+        `neutral`: features of the actor's neutral face; None where nobody knows them.
+        """
         if isinstance(avatar, RigSpec):
             if avatar.digest != ARKIT.digest:
                 raise ValueError(f"only ARKIT can be driven without an avatar, not {avatar.name!r}")
-            return self._run(features, self._members[ARKIT_MEMBER])
+            return self._run(features, self._members[ARKIT_MEMBER], neutral)
         member = self._member(avatar)
         if member is not None:
-            return self._run(features, member)
+            return self._run(features, member, neutral)
         if avatar.arkit_to_rig is None:
             raise AvatarError(
                 f"The controls of avatar {avatar.name!r} have names that freeavatar does not know "
                 f"({', '.join(avatar.rig.names[:4])}, ...). Let it learn them: freeavatar train "
                 f"avatar {avatar.name}. Or rename them to ARKit's 52 names or VRM's expressions."
             )
-        arkit = self._run(features, self._members[ARKIT_MEMBER])
+        arkit = self._run(features, self._members[ARKIT_MEMBER], neutral)
         return avatar.rig.clamp(avatar.rig.rest + arkit @ avatar.arkit_to_rig.T)
 
     def member_controls(
         self, name: str, features: Float[np.ndarray, "frame feature"]
     ) -> Float[np.ndarray, "frame control"]:
         """Controls of one whom the shared table knows, without its file; KeyError if absent."""
-        return self._run(features, self._members[name])
+        return self._run(features, self._members[name], None)
 
     def _run(
-        self, features: Float[np.ndarray, "frame feature"], member: _Member
+        self,
+        features: Float[np.ndarray, "frame feature"],
+        member: _Member,
+        neutral: Float[np.ndarray, " feature"] | None,
     ) -> Float[np.ndarray, "frame control"]:
         rig = member.driven.rig
+        at_rest = self.usual if neutral is None else neutral
         if len(features) == 0:
             return np.zeros((0, len(rig)), np.float32)
         inputs = {
             "features": np.ascontiguousarray(features, np.float32),
+            "neutral": np.tile(at_rest.astype(np.float32), (len(features), 1)),
             "code": np.tile(member.code, (len(features), 1)),
             "vectors": member.vectors,
             "biases": member.biases,
@@ -140,11 +158,12 @@ def _read_personal(path: Path, rig: RigSpec, trunk: str) -> _Member:
     return member
 
 
-def _read_members(path: Path) -> list[_Member]:
+def _read_table(path: Path) -> tuple[list[_Member], Float[np.ndarray, " feature"]]:
+    """All whom the network knows, and a neutral face's features."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            tables = {name: file[name] for name in ("codes", "vectors", "biases", "cast")}
-        return _members_of(tables)
+            tables = {name: file[name] for name in ("codes", "vectors", "biases", "cast", "usual")}
+        return _members_of(tables), tables["usual"]
     except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile) as error:
         raise WeightsError(f"{path} is not a table of avatars ({error}).") from error
 

@@ -20,9 +20,11 @@ from freeavatar.animator.losses import (
     mirror_loss,
     range_loss,
     sparsity_loss,
+    within_loss,
 )
 from freeavatar.animator.model import Animator, AnimatorConfig
 from freeavatar.animator.onlooker import Likeness, Onlooker
+from freeavatar.animator.people import People, of_avatar, of_renders
 from freeavatar.expression.data import rare_first
 from freeavatar.expression.losses import known_mse
 from freeavatar.images import batch_from_pictures
@@ -42,6 +44,8 @@ class LossWeights:
     own: float = 1.0
     """Controls of the avatar's own pictures, exactly known, with or without names."""
     asymmetry: float = 0.5
+    within: float = 2.0
+    """What two faces of one person differ in: movement, whoever it is."""
     hint: float = 0.2
     """The 52-score teacher on real faces."""
     mirror: float = 0.1
@@ -66,8 +70,15 @@ class AnimatorTrainConfig:
     oversampling: float = 4.0
     """How much more often at most a picture is drawn for the rarest shape in it (PAPER.md: 2 to
     10 times for puckers, pressed lips, puffed cheeks, winks)."""
-    feature_noise: float = 0.05
-    """Standard deviation added to features: two frames of one expression never match exactly."""
+    feature_noise: float = 0.15
+    """Standard deviation of what is added to features, in units of their own: two frames of one
+    expression never match exactly."""
+    unknown_neutral: float = 0.1
+    """Share of faces whose owner's neutral face is not told: pictures, and takes that just began.
+    1 trains without it."""
+    mistaken_neutral: float = 0.15
+    """Share for which another mild expression is taken for the neutral face, as happens to takes
+    in which somebody smiles throughout."""
     look_every: int = 4
     """Steps between looks through renderer and encoder: they cost a hundred times as much."""
     look_at: int = 12
@@ -99,6 +110,7 @@ class _Own:
     embeddings: Tensor
     shares: Tensor
     weights: Tensor
+    people: People
     rows: Tensor
     pictures: AvatarSet | None
     regions: Tensor | None
@@ -142,6 +154,7 @@ def _own_of(member: DrivenRig, lessons: Lessons, device: torch.device) -> _Own |
         torch.from_numpy(table.embeddings).to(device),
         shares,
         rarity(shares),
+        of_avatar(table.shares, member.rig, device),
         torch.from_numpy(table.rows),
         pictures,
         regions,
@@ -176,6 +189,9 @@ class _Batch:
     faces: Tensor
     driven: list[int]
     own: dict[int, Tensor]
+    neutrals: Tensor
+    """Features of the neutral faces of whom the renders show."""
+    own_neutrals: dict[int, Tensor]
     lot: int
     """Says whom to look at, and on which avatar."""
     look: bool
@@ -199,6 +215,7 @@ class AnimatorTrainer:
         self.arkit = names.index(ARKIT_MEMBER) if ARKIT_MEMBER in names else -1
         self.renders = _on_device(lessons.renders, device)
         self.chances = np.cumsum(rare_first(lessons.renders.controls, config.oversampling))
+        self.people = of_renders(lessons.renders, device)
         self.faces: tuple[dict[str, Tensor], ...] = ()
         if lessons.faces is not None:
             self.faces = tuple(
@@ -219,15 +236,32 @@ class AnimatorTrainer:
         # About a quarter of what is looked at: in-the-wild faces teach little by themselves.
         half = config.batch_size // 2
         faces = rng.integers(0, num_faces, half) if num_faces else np.zeros(0, int)
-        drawn = np.searchsorted(self.chances, rng.random(config.batch_size) * self.chances[-1])
+        lots = rng.random(config.batch_size - half) * self.chances[-1]
+        drawn = np.searchsorted(self.chances, lots).astype(np.int64)
+        # The second half shows the people of the first again.
+        drawn = np.concatenate([drawn, self.people.companions(drawn[:half], rng)])
+        neutrals = self._neutrals(self.people, self.renders["features"], drawn[:half], rng)
+        own_neutrals = {
+            i: self._neutrals(part.people, part.features, own[i].numpy(), rng)
+            for i in own
+            if (part := self.parts[i].own) is not None
+        }
         return _Batch(
-            torch.from_numpy(drawn.astype(np.int64)),
+            torch.from_numpy(drawn),
             torch.from_numpy(faces.astype(np.int64)),
             driven,
             own,
+            torch.cat([neutrals, neutrals]),
+            own_neutrals,
             int(rng.integers(1 << 30)),
             look,
         )
+
+    def _neutrals(
+        self, people: People, features: Tensor, rows: np.ndarray, rng: np.random.Generator
+    ) -> Tensor:
+        shares = (self.config.unknown_neutral, self.config.mistaken_neutral)
+        return people.neutrals(features, rows, self.model.usual, shares, rng)
 
     def _can_wait(self, number: int) -> bool:
         """ARKit's own curves, which every export and many rigs are made of, are in every step."""
@@ -255,17 +289,19 @@ class AnimatorTrainer:
         return {"loss": total} | means
 
     def _noisy(self, features: Tensor) -> Tensor:
-        return features + self.config.feature_noise * torch.randn_like(features)
+        spread = self.config.feature_noise * self.model.trunk.spread
+        return features + spread * torch.randn_like(features)
 
     def _of_renders(self, part: _Part, batch: _Batch) -> Losses:
         """Other people's expressions: what they mean on this rig, if names may be believed."""
         if not self.config.weights.names:
             return {}
         features = self._noisy(self.renders["features"][batch.renders])
-        predicted = self.model(features, part.number, part.slots)
+        predicted = self.model(features, part.number, part.slots, self._noisy(batch.neutrals))
         target = part.target[batch.renders]
         return {
             "names": known_mse(predicted, target, part.weights),
+            "within": within_loss(predicted, target, part.weights),
             "asymmetry": asymmetry_loss(predicted, target, part.mirror, part.weights),
         }
 
@@ -275,7 +311,12 @@ class AnimatorTrainer:
         if own is None or not self.config.weights.own:
             return {}
         rows = batch.own[part.number]
-        predicted = self.model(self._noisy(own.features[rows]), part.number, part.slots)
+        predicted = self.model(
+            self._noisy(own.features[rows]),
+            part.number,
+            part.slots,
+            self._noisy(batch.own_neutrals[part.number]),
+        )
         return {"own": known_mse(predicted, own.shares[rows], own.weights)}
 
     def _of_faces(self, part: _Part, batch: _Batch) -> Losses:
@@ -345,6 +386,10 @@ def train_animator(
     """Every step drives a few avatars with the same expressions; returns `final.safetensors`."""
     torch.manual_seed(config.loop.seed)
     model = Animator(config.model, len(cast.members), len(cast.control_names))
+    people = of_renders(lessons.renders, torch.device("cpu"))
+    features = torch.from_numpy(lessons.renders.features)
+    model.usual.copy_(people.usual(features))
+    model.trunk.spread.copy_(features.std(0).clamp_min(1e-6))
     described = dataclasses.asdict(config.model) | {"cast": cast.to_json()}
     return fit(model, described, cast, lessons, run_folder, config, report)
 

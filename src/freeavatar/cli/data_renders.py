@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -45,6 +46,9 @@ class Renders:
     camera_damage: float | None = None
     """Share of pictures with lens faults, blur, noise and compression [default: 0.2 for training,
     0 held out]."""
+    turned_deg: float | None = None
+    """Turn every head sideways by this, left and right in turn; all else is as without. For
+    `evaluate expression --turned`."""
     teachers: Path | None = None
     """A folder with faceapi_expression.onnx, which says what each picture feels like."""
     processes: int = 2
@@ -60,6 +64,8 @@ class Renders:
             raise UsageError("--num, --processes and --part-size must be at least 1.")
         if not all(0 <= share <= 1 for share in (occluded, damaged, self.rare)):
             raise UsageError("--occluded, --camera-damage and --rare are shares from 0 to 1.")
+        if self.turned_deg is not None and not 0 < self.turned_deg <= 60:
+            raise UsageError(f"--turned-deg is {self.turned_deg:g}; give 1 to 60 degrees.")
         if self.seed < 0:
             raise UsageError(f"--seed is {self.seed}; give a whole number from 0 on.")
         check_output_folder(self.out)
@@ -85,6 +91,7 @@ class Renders:
                 damaged,
                 self.part_size,
                 lambda actor: on_progress(f"actor {actor.name}", 0, None),
+                None if self.turned_deg is None else math.radians(self.turned_deg),
             )
             claim_folder(spec, self.out)
             crops, _ = draw_shard(spec, 0, min(144, self.num))

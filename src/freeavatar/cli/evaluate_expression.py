@@ -27,6 +27,8 @@ class Expression:
     """An exported .onnx file; the network that ships with freeavatar when left out."""
     renders: Path | None = None
     """A set of `freeavatar data renders --people held-out`."""
+    turned: Path | None = None
+    """The same set drawn with --turned-deg, or the beginning of it: what a turned head changes."""
     faces: Path | None = None
     """A set of `freeavatar data faces` with --teachers, and --labels that keep a test split."""
     triplets: Path | None = None
@@ -54,6 +56,7 @@ class Expression:
         refuse_existing(files, self.overwrite)
         judges = Judges(
             self.renders,
+            self.turned,
             self.faces,
             self.triplets,
             self.components,

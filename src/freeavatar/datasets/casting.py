@@ -68,6 +68,7 @@ def make_render_set(
     camera_damage_share: float = 0.0,
     part_size: int = 1000,
     on_actor: Callable[[Actor], None] = lambda _actor: None,
+    turned_rad: float | None = None,
 ) -> RenderSet:
     """Load everybody; DataError when nobody plays or something that was named is not there."""
     _refuse_missing(config)
@@ -100,6 +101,7 @@ def make_render_set(
         part_size=part_size,
         occluded_share=occluded_share,
         camera_damage_share=camera_damage_share,
+        turned_rad=turned_rad,
     )
 
 

@@ -63,6 +63,8 @@ class RenderSet:
     """Share of pictures with something before the face: hands, hair, glasses, masks, mics."""
     camera_damage_share: float = 0.0
     """Share of pictures as a poor camera would take them: lens, blur, noise, compression."""
+    turned_rad: float | None = None
+    """Yaw of every head, to the left and right in turn; all else is as without."""
 
     def __post_init__(self) -> None:
         if not self.actors or len(self.actors) != len(self.weights):
@@ -93,6 +95,8 @@ def draw_picture(spec: RenderSet, number: int) -> tuple[UInt8[np.ndarray, "size 
         # Eyes that stay on the camera turn against the head: 28 degrees sideways, 22 up and down.
         yaw, pitch = -head_rad[0] / 0.49, -head_rad[1] / 0.38
         set_gaze(arkit, (yaw, yaw), (pitch, pitch))
+    if spec.turned_rad is not None:
+        head_rad = (spec.turned_rad if number % 2 else -spec.turned_rad, *head_rad[1:])
     camera = draw_camera(actor.avatar.face, head_rad, rng)
     picture = render(
         actor.prepared,
@@ -234,6 +238,7 @@ def claim_folder(spec: RenderSet, out: Path) -> None:
         "occluded_share": spec.occluded_share,
         "camera_damage_share": spec.camera_damage_share,
         "rare_share": spec.motion.rare_share,
+        "turned_rad": spec.turned_rad,
     }
     index |= {name: share for name, share in shares.items() if share}
     path = out / "index.json"

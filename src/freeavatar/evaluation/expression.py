@@ -42,6 +42,8 @@ from freeavatar.training.shards import ShardSet, open_shards
 PROBED_COMPONENTS = 32
 """Numbers that a probe for the person may read: as many as the embedding has."""
 
+FRONTAL_RAD = np.radians(12)
+
 OnProgress = Callable[[str, int, int | None], None]
 """Stage, steps done, steps in all."""
 
@@ -52,6 +54,8 @@ class Judges:
 
     renders: Path | None = None
     """A render set of people who are in no training set."""
+    turned: Path | None = None
+    """The same set drawn with heads turned away, or the beginning of it."""
     faces: Path | None = None
     """A face set with a test split and the teachers' labels."""
     triplets: Path | None = None
@@ -181,6 +185,8 @@ def _judge_renders(session: _Session, folder: Path) -> None:
     _mirror(session, renders, encoded)
     _controls(session, renders, encoded)
     _drift(session, "renders", renders.pictures, encoded, spaces, renders)
+    if session.judges.turned is not None:
+        _turned(session, shards, session.judges.turned, spaces)
 
 
 def _read_renders(shards: ShardSet, num: int) -> _Renders:
@@ -518,6 +524,44 @@ def _drift(
             for who, space in spaces.items()
         }
         _add_drift(section, "yaw 30 to 50 degrees (estimated)", turned)
+
+
+def _turned(
+    session: _Session,
+    shards: ShardSet,
+    folder: Path,
+    spaces: dict[str, Float[np.ndarray, "_ _"]],
+) -> None:
+    """The same faces in the same light, drawn from the front and turned: only the pose differs."""
+    turned = open_shards(folder)
+    same = ("seed", "actors", "weights", "size", "occluded_share", "camera_damage_share")
+    if "turned_rad" not in turned.index or any(
+        turned.index.get(name) != shards.index.get(name) for name in same
+    ):
+        raise DataError(
+            f"{folder} does not show the faces of --renders, turned. Draw it with the options of "
+            "that set and --turned-deg."
+        )
+    num = min(len(turned), len(shards))
+    frontal = np.abs(shards.columns["head_rad"][:num, 0].astype(np.float64)) < FRONTAL_RAD
+    rows = np.flatnonzero(frontal)
+    if not np.array_equal(shards.columns["arkit"][:num], turned.columns["arkit"][:num]):
+        raise DataError(f"{folder} shows other expressions than --renders. Draw both again.")
+    before = session.encode("frontal faces", from_stored(shards.gather(rows)))
+    after = session.encode("turned faces", from_stored(turned.gather(rows)))
+    degrees = round(float(np.degrees(turned.index["turned_rad"])))
+    drifts = {
+        who: measures.drift(
+            encoded.embeddings, after[who].embeddings, measures.typical_distance(spaces[who])
+        )
+        for who, encoded in before.items()
+    }
+    section = session.section(
+        "Drift when the head turns, renders",
+        f"{len(rows)} faces drawn from the front and with a yaw of {degrees} degrees, all else "
+        "equal; a share of the median distance between two faces, as above.",
+    )
+    _add_drift(section, f"yaw {degrees} degrees", drifts)
 
 
 def _add_drift(section: Section, name: str, drifts: dict[str, measures.Drift]) -> None:

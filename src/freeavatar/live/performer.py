@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from freeavatar.animator.runtime import Animator
+from freeavatar.at_rest import between, calmness
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.capture.stillness import StillFace
 from freeavatar.capture.track import LiveTracker, TrackConfig
@@ -23,8 +25,13 @@ from freeavatar.motion.live import LiveMotion, LiveMotionConfig
 from freeavatar.motion.profile import ActorProfile
 from freeavatar.motion.resample import mirrored_head
 from freeavatar.motion.tune import tuned
-from freeavatar.pipeline import Models, profile_on
+from freeavatar.pipeline import Models, profile_at_rest, profile_on
 from freeavatar.rig import ARKIT, RigSpec
+
+FIRST_TRUST = 0.5
+"""How far the face of the first second, which nobody asked for, counts as the actor's neutral."""
+EASE_S = 0.5
+"""In which the animator learns of another neutral face: curves do not jump."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class Performer:
         self._crop: UInt8[np.ndarray, "size size 3"] | None = None
         self._features = np.zeros((1, 0), np.float32)
         self._number = 0
+        self._at_rest = _AtRest(models.animator)
+        self._calm_features: list[Float[np.ndarray, " feature"]] = []
         self._arkit = LiveMotion(ARKIT, config.motion, config.auto_neutral)
         self._avatar = avatar
         self._own = (
@@ -66,8 +75,9 @@ class Performer:
         if avatar is not None:
             models.check([avatar])
         if config.profile is not None:
+            self._at_rest.tell(profile_at_rest(config.profile, models.animator))
             for motion, driven in zip(self._motions(), (ARKIT, avatar), strict=False):
-                motion.use_profile(profile_on(config.profile, driven or ARKIT, models.animator))
+                motion.use_profile(profile_on(config.profile, driven or ARKIT))
 
     @property
     def rig(self) -> RigSpec:
@@ -81,6 +91,7 @@ class Performer:
 
     def calibrate(self) -> None:
         """The face of the next moments becomes the neutral."""
+        self._calm_features.clear()
         for motion in self._motions():
             motion.calibrate()
 
@@ -90,14 +101,34 @@ class Performer:
         if seen.crop is None:
             return self.rest(frame.time_s, arrived_s)
         features = self._features_of(seen.crop)
+        if self._arkit.collecting:
+            self._calm_features.append(features[0])
+        before, asked = self._arkit.neutral, self.calibrating
+        known, animator = self._at_rest.now(frame.time_s), self._models.animator
         arkit, head = self._arkit.seen(
-            frame.time_s, self._models.animator.controls(features, ARKIT)[0], seen.head_rad
+            frame.time_s, animator.controls(features, ARKIT, known)[0], seen.head_rad
         )
         controls = arkit
         if self._avatar is not None:
-            raw = self._models.animator.controls(features, self._avatar)[0]
+            raw = animator.controls(features, self._avatar, known)[0]
             controls, _ = self._own.seen(frame.time_s, raw, seen.head_rad)
+        if self._arkit.neutral is not before and self._calm_features:
+            self._learn(frame.time_s, asked)
         return self._frame(frame.time_s, arrived_s, True, arkit, head, controls)
+
+    def _learn(self, time_s: float, asked: bool) -> None:
+        """Tell the animator whose face it reads, now that a neutral was found."""
+        found = np.median(self._calm_features, axis=0)
+        self._calm_features.clear()
+        animator = self._models.animator
+        if not asked:
+            trust = FIRST_TRUST * calmness(animator.controls(found[None], ARKIT)[0])
+            self._at_rest.tell(between(animator, found, trust), time_s)
+            return
+        # At once, as is what is subtracted.
+        self._at_rest.tell(found)
+        for motion, driven in zip(self._motions(), (ARKIT, self._avatar), strict=False):
+            motion.restate(animator.controls(found[None], driven or ARKIT, found)[0])
 
     def _features_of(
         self, crop: UInt8[np.ndarray, "size size 3"]
@@ -117,9 +148,13 @@ class Performer:
 
     def save_neutral(self, path: Path) -> None:
         """The neutral in use as JSON, for `load_neutral`; nothing before there is one."""
-        neutrals = {m.rig.name: _plain(m.rig, m.neutral) for m in self._motions() if m.neutral}
+        neutrals: dict[str, Any] = {
+            m.rig.name: _plain(m.rig, m.neutral) for m in self._motions() if m.neutral
+        }
         if not neutrals:
             return
+        if self._at_rest.target is not None:
+            neutrals[_FEATURES] = [float(f"{value:.6g}") for value in self._at_rest.target]
         try:
             path.write_text(json.dumps(neutrals, indent=1), "utf-8")
         except OSError as error:
@@ -131,6 +166,8 @@ class Performer:
             data = json.loads(path.read_text("utf-8"))
             if not isinstance(data, dict):
                 raise ValueError("it is not a table of rigs")
+            if _FEATURES in data:
+                self._at_rest.tell(_features(data[_FEATURES], self._models.animator))
             for motion in self._motions():
                 if motion.rig.name in data:
                     motion.set_neutral(_neutral(motion.rig, data[motion.rig.name]))
@@ -162,6 +199,38 @@ class Performer:
         frame = LiveFrame(self._number, time_s, arrived_s, found, arkit, head, controls)
         self._number += 1
         return frame
+
+
+class _AtRest:
+    """What the animator is told of the actor's face at rest, moment by moment."""
+
+    def __init__(self, animator: Animator) -> None:
+        self.target: Float[np.ndarray, " feature"] | None = None
+        self._from = animator.usual
+        self._told_s = -np.inf
+
+    def tell(self, features: Float[np.ndarray, " feature"], time_s: float = -np.inf) -> None:
+        """Another neutral face from this moment on; at once when no moment is named."""
+        self._from = self._from if self.target is None else self.target
+        self.target, self._told_s = features, time_s
+
+    def now(self, time_s: float) -> Float[np.ndarray, " feature"] | None:
+        """None as long as nobody is known."""
+        if self.target is None:
+            return None
+        share = min(1.0, (time_s - self._told_s) / EASE_S)
+        return self._from + share * (self.target - self._from)
+
+
+_FEATURES = "features at rest"
+"""Beside the rigs in a saved neutral."""
+
+
+def _features(plain: Any, animator: Animator) -> Float[np.ndarray, " feature"]:
+    values = np.array([float(value) for value in plain], np.float32)
+    if values.shape != animator.usual.shape or not np.isfinite(values).all():
+        raise ValueError(f"{_FEATURES} are {len(animator.usual)} numbers")
+    return values
 
 
 def _plain(rig: RigSpec, neutral: Neutral) -> dict[str, Any]:

@@ -25,10 +25,7 @@ class LiveMotionConfig:
 
     calm: OneEuroConfig = field(default_factory=OneEuroConfig)
     neutral_s: float = 1.0
-    """The face of the first second is taken for neutral, in part: see most."""
-    most: float = 0.2
-    """Largest neutral found without being asked, as a share of the range: who smiles in the first
-    second keeps most of the smile."""
+    """Until the face that was shown counts as a guess at the neutral one (`collecting`)."""
     asked_s: float = 0.4
     """When calibration is asked for, the median of this long becomes the neutral, in full."""
     gaze: GazeConfig = field(default_factory=GazeConfig)
@@ -58,13 +55,23 @@ class LiveMotion:
         """Whether frames are being collected for a neutral that was asked for."""
         return self._collector is not None and self._collector.asked
 
+    @property
+    def collecting(self) -> bool:
+        """Whether frames are being collected for a neutral, asked for or not."""
+        return self._collector is not None
+
+    def restate(self, values: Float[np.ndarray, " control"]) -> None:
+        """The neutral that is in use, in controls as they come from now on."""
+        if self.neutral is not None:
+            self.neutral = Neutral(values.astype(np.float64), self.neutral.head_rad)
+
     def set_neutral(self, neutral: Neutral) -> None:
         """A neutral that is known already; the first second is not looked at any more."""
         self.neutral, self._collector = neutral, None
 
     def use_profile(self, profile: RigProfile) -> None:
         """The neutral and the reach of an actor who is known; a later neutral keeps the reach."""
-        self.set_neutral(profile.neutral)
+        self.set_neutral(Neutral(self.rig.rest.astype(np.float64), profile.head_rad))
         self._gains = profile.gains
 
     def calibrate(self) -> None:
@@ -101,19 +108,10 @@ class LiveMotion:
     ) -> None:
         if self._collector is None or not self._collector.add(time_s, values, head):
             return
-        found = self._collector.median()
-        if not self._collector.asked:
-            found = self._held_back(found)
-        self.neutral, self._collector = found, None
-
-    def _held_back(self, neutral: Neutral) -> Neutral:
-        """The first second proves little: offsets are limited, gaze and head are left alone."""
-        rig = self.rig
-        room = np.where(neutral.values > rig.rest, rig.maximum - rig.rest, rig.rest - rig.minimum)
-        most = self._config.most * room
-        offset = np.clip(neutral.values - rig.rest, -most, most)
-        offset[rig.columns("gaze")] = 0.0
-        return Neutral(rig.rest + offset, np.zeros(3))
+        # The first second proves little: nothing is subtracted, and the animator alone is told.
+        nothing = Neutral(self.rig.rest.astype(np.float64), np.zeros(3))
+        self.neutral = self._collector.median() if self._collector.asked else nothing
+        self._collector = None
 
 
 class LiveBridge:

@@ -1,8 +1,8 @@
 """One actor's profile: the neutral face and the reach of each control, kept for other takes.
 
-Found in two passes over a take: the calmest frames give the neutral face, and what is left after
-subtracting it says how far this actor's face goes. The neutral is kept as what the expression
-model saw, so that it serves every avatar, also ones that come later.
+Found in two passes over a take: the calmest frames give the neutral face, and curves made in the
+knowledge of it say how far this actor's face goes. The neutral is kept as what the expression model
+saw, so that it serves every avatar, also ones that come later.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from jaxtyping import Float
 
 from freeavatar.animation import AnimationClip
 from freeavatar.errors import CurveFileError
-from freeavatar.motion.calibrate import Neutral
 from freeavatar.rig import ARKIT, ARKIT_NAMES, mirror_name
 
 FORMAT = "freeavatar actor profile"
@@ -49,9 +48,10 @@ class ActorProfile:
 
 @dataclass(frozen=True)
 class RigProfile:
-    """The same actor's neutral face and reach on one rig."""
+    """What is left to do on one rig when the animator knows the actor's face at rest."""
 
-    neutral: Neutral
+    head_rad: Float[np.ndarray, " 3"]
+    """Counts as straight ahead."""
     gains: Float[np.ndarray, " control"]
 
 
