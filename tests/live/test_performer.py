@@ -17,7 +17,7 @@ from freeavatar.live.performer import FIRST_TRUST, Performer, PerformerConfig
 from freeavatar.motion.profile import ActorProfile
 from freeavatar.motion.tune import read_tuning
 from freeavatar.performance import Performance
-from freeavatar.pipeline import AnimateOptions, Models, act
+from freeavatar.pipeline import AnimateOptions, Models, act, weights_digest
 from freeavatar.rig import ARKIT
 
 pytestmark = pytest.mark.usefixtures("stand_in_networks")
@@ -175,9 +175,16 @@ def test_an_asked_for_neutral_is_rest_and_is_kept_with_what_was_seen(
     rests(frame, avatar)
 
 
+def test_a_neutral_that_other_networks_saw_is_told(tmp_path):
+    kept = tmp_path / "neutral.json"
+    kept.write_text(json.dumps({"features at rest": [0.1] * 16, "weights": "others"}))
+    with pytest.raises(CurveFileError, match="other networks than those installed"):
+        Performer(Models.load()).load_neutral(kept)
+
+
 @pytest.mark.parametrize("features", [[1.0], ["?"], "none", [float("nan")] * 16])
 def test_a_neutral_of_another_network_is_told(tmp_path, features):
     kept = tmp_path / "neutral.json"
-    kept.write_text(json.dumps({"features at rest": features}))
+    kept.write_text(json.dumps({"features at rest": features, "weights": weights_digest()}))
     with pytest.raises(CurveFileError, match="does not hold a neutral face"):
         Performer(Models.load()).load_neutral(kept)

@@ -25,7 +25,7 @@ from freeavatar.motion.live import LiveMotion, LiveMotionConfig
 from freeavatar.motion.profile import ActorProfile
 from freeavatar.motion.resample import mirrored_head
 from freeavatar.motion.tune import tuned
-from freeavatar.pipeline import Models, profile_at_rest, profile_on
+from freeavatar.pipeline import Models, profile_at_rest, profile_on, weights_digest
 from freeavatar.rig import ARKIT, RigSpec
 
 FIRST_TRUST = 0.5
@@ -155,6 +155,7 @@ class Performer:
             return
         if self._at_rest.target is not None:
             neutrals[_FEATURES] = [float(f"{value:.6g}") for value in self._at_rest.target]
+            neutrals[_WEIGHTS] = weights_digest()
         try:
             path.write_text(json.dumps(neutrals, indent=1), "utf-8")
         except OSError as error:
@@ -167,6 +168,8 @@ class Performer:
             if not isinstance(data, dict):
                 raise ValueError("it is not a table of rigs")
             if _FEATURES in data:
+                if data.get(_WEIGHTS) != weights_digest():
+                    raise ValueError("it was made with other networks than those installed")
                 self._at_rest.tell(_features(data[_FEATURES], self._models.animator))
             for motion in self._motions():
                 if motion.rig.name in data:
@@ -222,8 +225,8 @@ class _AtRest:
         return self._from + share * (self.target - self._from)
 
 
-_FEATURES = "features at rest"
-"""Beside the rigs in a saved neutral."""
+_FEATURES, _WEIGHTS = "features at rest", "weights"
+"""Beside the rigs in a saved neutral: what the expression model saw, and which one it was."""
 
 
 def _features(plain: Any, animator: Animator) -> Float[np.ndarray, " feature"]:
