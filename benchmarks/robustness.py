@@ -119,7 +119,7 @@ def compare_robustness(options: Options) -> Robustness:
     everything += [path for own in events.values() for e in own for path in (e.clear, e.disturbed)]
     model = options.mediapipe_model or peer_model(options.mediapipe_python)
     peer = Mediapipe(options.mediapipe_python, model)
-    # Windows of two to four seconds are too short to find a neutral face in.
+    # Curves are compared with those of the clear twin, which would be read with another neutral.
     ours = track_ours(everything, options.out / "damaged", NEUTRAL_OFF)
     curves = {
         "freeavatar": dict(zip(everything, ours, strict=True)),

@@ -203,7 +203,8 @@ def profile_of(
     source: str,
     options: AnimateOptions | None = None,
 ) -> ActorProfile:
-    """The actor's profile from one take, in two passes: the neutral face, then what is left."""
+    """The actor's profile from one take, in two passes: the neutral face, then the reach of curves
+    that were made in the knowledge of it."""
     options = options or AnimateOptions()
     mode = options.neutral.mode
     if mode == "auto":

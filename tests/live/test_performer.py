@@ -183,7 +183,7 @@ def test_a_neutral_that_other_networks_saw_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("features", [[1.0], ["?"], "none", [float("nan")] * 16])
-def test_a_neutral_of_another_network_is_told(tmp_path, features):
+def test_a_neutral_with_damaged_features_is_told(tmp_path, features):
     kept = tmp_path / "neutral.json"
     kept.write_text(json.dumps({"features at rest": features, "weights": weights_digest()}))
     with pytest.raises(CurveFileError, match="does not hold a neutral face"):

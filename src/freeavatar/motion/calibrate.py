@@ -57,7 +57,8 @@ class NeutralConfig:
     trust_from_s: float = 1.0
     """Shorter takes are left alone: one expression says nothing about the neutral face."""
     trust_fully_s: float = 6.0
-    """From here the estimate counts in full, between the two in proportion."""
+    """From here the estimate counts in full, between the two in proportion (`at_rest.FULLY_S` where
+    the animator is told and nothing is subtracted)."""
 
 
 @dataclass(frozen=True)
