@@ -277,3 +277,19 @@ def test_the_camera_frames_the_crop_that_the_product_would_cut(head_rad: tuple):
     assert abs(middle[0]) < 1e-3
     tilt = np.hypot(turn[0, 1], turn[1, 1])
     np.testing.assert_allclose(middle[1], -0.65 / 3.2 * 224 * tilt, atol=0.05)
+
+
+def test_further_views_show_the_same_expression_from_elsewhere(spec: RenderSet, tmp_path: Path):
+    crops, truth = draw_shard(replace(spec, views=2), 0, 6)
+    alone_crops, alone = draw_shard(spec, 0, 3)
+    np.testing.assert_array_equal(truth["expression"], [0, 0, 1, 1, 2, 2])
+    for column in ("arkit", "actor", "source"):
+        np.testing.assert_array_equal(truth[column][::2], alone[column])
+        np.testing.assert_array_equal(truth[column][1::2], alone[column])
+    np.testing.assert_array_equal(crops[0], alone_crops[0])
+    np.testing.assert_array_equal(truth["head_rad"][::2], alone["head_rad"])
+    assert (truth["head_rad"][1::2] != alone["head_rad"]).all()
+    assert (crops[1::2] != crops[::2]).any(axis=(1, 2, 3)).all()
+    write_renders(replace(spec, num=4, views=2), tmp_path)
+    with pytest.raises(DataError, match="views differ"):
+        write_renders(replace(spec, num=4), tmp_path)

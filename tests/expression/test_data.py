@@ -10,7 +10,7 @@ import pytest
 
 from freeavatar.errors import DataError
 from freeavatar.expression.augment import AugmentConfig
-from freeavatar.expression.data import FacePool, rare_first, strengths
+from freeavatar.expression.data import OTHER_VIEW, FacePool, rare_first, strengths
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import open_shards
 
@@ -72,6 +72,30 @@ def test_twins_show_the_same_face_twice(pool: FacePool) -> None:
     shown = samples.controls[:, ARKIT.names.index("eyeBlinkLeft")]
     assert len(shown) == 12
     np.testing.assert_array_equal(shown[9:], shown[:3])
+
+
+def test_most_twins_are_another_view_where_a_set_has_some(tmp_path: Path) -> None:
+    arkit = np.zeros((40, 52), np.float16)
+    arkit[:, ARKIT.index("jawOpen")] = np.repeat(np.arange(1, 21) / 20, 2)
+    yaw = np.where(np.arange(40) % 2, 0.5, 0.25).astype(np.float16)
+    head = np.stack([yaw, 0 * yaw, 0 * yaw], axis=1)
+    expression = np.repeat(np.arange(20, dtype=np.int32), 2)
+    folder = a_set(tmp_path, {}, arkit=arkit, head_rad=head, expression=expression)
+    pool = FacePool([folder], AugmentConfig(size=32))
+    samples = pool.draw(400, np.random.default_rng(0), mirror=False, twins=1.0)
+    jaw, turned = samples.controls[:, ARKIT.index("jawOpen")], samples.head_rad[:, 0]
+    np.testing.assert_array_equal(jaw[200:], jaw[:200])
+    assert (turned[200:] != turned[:200]).mean() == pytest.approx(OTHER_VIEW, abs=0.1)
+
+
+def test_twins_that_are_no_other_view_take_more_damage(tmp_path: Path) -> None:
+    folder = a_set(tmp_path, {}, arkit=np.zeros((40, 52), np.float16))
+    config = AugmentConfig(size=32, colour=0.0, scale=0.0, shift=0.0, cover=0.0, blur=0.0,
+                           small=0.0, compress=0.0, dark=0.0, grey=0.0, noise=0.3)  # fmt: skip
+    crops = FacePool([folder], config).draw(400, np.random.default_rng(0), twins=1.0).crops
+    noisy = crops.std(axis=(1, 2, 3)) > 1
+    assert noisy[:200].mean() == pytest.approx(0.3, abs=0.1)
+    assert noisy[200:].mean() == pytest.approx(0.6, abs=0.1)
 
 
 def test_what_moves_is_the_truth_times_the_strength_of_the_face(tmp_path: Path) -> None:

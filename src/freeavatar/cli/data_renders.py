@@ -46,6 +46,9 @@ class Renders:
     camera_damage: float | None = None
     """Share of pictures with lens faults, blur, noise and compression [default: 0.2 for training,
     0 held out]."""
+    views: int = 1
+    """Pictures of every expression: the same person again before another camera, in another light,
+    mostly turned. Training then asks that they look alike to the network."""
     turned_deg: float | None = None
     """Turn every head sideways by this, left and right in turn; all else is as without. For
     `evaluate expression --turned`."""
@@ -60,8 +63,8 @@ class Renders:
         default = 0.2 if self.people == "training" else 0.0
         occluded = default if self.occluded is None else self.occluded
         damaged = default if self.camera_damage is None else self.camera_damage
-        if min(self.num, self.processes, self.part_size) < 1:
-            raise UsageError("--num, --processes and --part-size must be at least 1.")
+        if min(self.num, self.processes, self.part_size, self.views) < 1:
+            raise UsageError("--num, --processes, --part-size and --views must be at least 1.")
         if not all(0 <= share <= 1 for share in (occluded, damaged, self.rare)):
             raise UsageError("--occluded, --camera-damage and --rare are shares from 0 to 1.")
         if self.turned_deg is not None and not 0 < self.turned_deg <= 60:
@@ -92,6 +95,7 @@ class Renders:
                 self.part_size,
                 lambda actor: on_progress(f"actor {actor.name}", 0, None),
                 None if self.turned_deg is None else math.radians(self.turned_deg),
+                self.views,
             )
             claim_folder(spec, self.out)
             crops, _ = draw_shard(spec, 0, min(144, self.num))

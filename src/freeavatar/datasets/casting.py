@@ -69,6 +69,7 @@ def make_render_set(
     part_size: int = 1000,
     on_actor: Callable[[Actor], None] = lambda _actor: None,
     turned_rad: float | None = None,
+    views: int = 1,
 ) -> RenderSet:
     """Load everybody; DataError when nobody plays or something that was named is not there."""
     _refuse_missing(config)
@@ -102,6 +103,7 @@ def make_render_set(
         occluded_share=occluded_share,
         camera_damage_share=camera_damage_share,
         turned_rad=turned_rad,
+        views=views,
     )
 
 

@@ -23,9 +23,10 @@ DOWN_FROM_EYES, SIDE_IN_U = 0.65, 3.2 * 9 / 7
 """The crop of training shards (docs/architecture.md)."""
 
 
-def draw_head(rng: np.random.Generator) -> tuple[float, float, float]:
+def draw_head(rng: np.random.Generator, turned_share: float = 0.3) -> tuple[float, float, float]:
     """Yaw, pitch, roll: mostly a person before a camera, sometimes one who turns away."""
-    yaw = rng.normal(0.0, 0.24) if rng.random() < 0.7 else rng.uniform(-0.87, 0.87)
+    ahead = rng.random() < 1 - turned_share
+    yaw = rng.normal(0.0, 0.24) if ahead else rng.uniform(-0.87, 0.87)
     pitch = rng.normal(0.0, 0.15) if rng.random() < 0.8 else rng.uniform(-0.5, 0.5)
     roll = rng.normal(0.0, 0.14)
     return (

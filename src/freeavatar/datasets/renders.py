@@ -1,8 +1,9 @@
 """Training pictures with exact truth: actors drawn in random expressions, poses and lights.
 
-Picture i of a set depends on the seed and on i alone, so parts can be made in any order, by any
-number of processes, and a stopped run goes on where it was. Things before the face and what cameras
-do to pictures are drawn from a generator of their own: without them the same faces come out clean.
+Picture i of a set depends on the seed and on i alone (what the face does on i // views), so parts
+can be made in any order, by any number of processes, and a stopped run goes on where it was. Things
+before the face and what cameras do to pictures are drawn from a generator of their own: without
+them the same faces come out clean.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from freeavatar.training.shards import read_json
 
 FORMAT_VERSION = 3
 """Of what one seed draws: goes up when the same seed gives other pictures."""
+TURNED_AGAIN = 0.6
+"""How often a further view of an expression turns the head by anything up to 50 degrees."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,17 @@ class RenderSet:
     """Share of pictures as a poor camera would take them: lens, blur, noise, compression."""
     turned_rad: float | None = None
     """Yaw of every head, to the left and right in turn; all else is as without."""
+    views: int = 1
+    """Pictures of every expression: the same actor before another camera, in another light, mostly
+    turned, perhaps with something before the face. They stand one after the other."""
 
     def __post_init__(self) -> None:
         if not self.actors or len(self.actors) != len(self.weights):
             raise ValueError(f"{len(self.actors)} actors, {len(self.weights)} weights")
         if self.num < 1:
             raise ValueError(f"num is {self.num}, a set has at least one picture")
+        if self.views < 1:
+            raise ValueError(f"views is {self.views}, an expression has at least one picture")
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,8 @@ class Truth:
 
 def draw_picture(spec: RenderSet, number: int) -> tuple[UInt8[np.ndarray, "size size 3"], Truth]:
     """Picture `number` of a set and its truth."""
-    rng = np.random.default_rng((spec.seed, number))
+    expression, view = divmod(number, spec.views)
+    rng = np.random.default_rng((spec.seed, expression))
     weights = np.asarray(spec.weights) / np.sum(spec.weights)
     which = int(rng.choice(len(spec.actors), p=weights))
     actor = spec.actors[which]
@@ -95,6 +104,9 @@ def draw_picture(spec: RenderSet, number: int) -> tuple[UInt8[np.ndarray, "size 
         # Eyes that stay on the camera turn against the head: 28 degrees sideways, 22 up and down.
         yaw, pitch = -head_rad[0] / 0.49, -head_rad[1] / 0.38
         set_gaze(arkit, (yaw, yaw), (pitch, pitch))
+    if view:  # what the face does is decided; how it is looked at comes from another generator
+        rng = np.random.default_rng((spec.seed, number, 2))
+        head_rad = draw_head(rng, turned_share=TURNED_AGAIN)
     if spec.turned_rad is not None:
         head_rad = (spec.turned_rad if number % 2 else -spec.turned_rad, *head_rad[1:])
     camera = draw_camera(actor.avatar.face, head_rad, rng)
@@ -139,12 +151,15 @@ def draw_shard(
     for i in range(num):
         crops[i], truth = draw_picture(spec, start + i)
         truths.append(truth)
-    return crops, {
+    columns: dict[str, np.ndarray] = {
         "arkit": np.array([truth.arkit for truth in truths], np.float16),
         "head_rad": np.array([truth.head_rad for truth in truths], np.float16),
         "actor": np.array([truth.actor for truth in truths], np.int16),
         "source": np.array([truth.source for truth in truths], np.uint8),
     }
+    if spec.views > 1:
+        columns["expression"] = np.arange(start, start + num, dtype=np.int32) // spec.views
+    return crops, columns
 
 
 def write_renders(
@@ -234,17 +249,18 @@ def claim_folder(spec: RenderSet, out: Path) -> None:
         "weights": list(spec.weights),
     }
     # Written only where used: sets without them stay what they were.
-    shares = {
+    used = {
         "occluded_share": spec.occluded_share,
         "camera_damage_share": spec.camera_damage_share,
         "rare_share": spec.motion.rare_share,
         "turned_rad": spec.turned_rad,
+        "views": spec.views if spec.views > 1 else None,
     }
-    index |= {name: share for name, share in shares.items() if share}
+    index |= {name: value for name, value in used.items() if value}
     path = out / "index.json"
     if path.is_file():
         found = read_json(path)
-        keys = {*index, *shares}
+        keys = {*index, *used}
         different = sorted(key for key in keys if found.get(key) != index.get(key))
         if different:
             raise DataError(

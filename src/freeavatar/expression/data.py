@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from freeavatar.expression.augment import AugmentConfig, augment, plain
+from freeavatar.expression.augment import AugmentConfig, augment, harsh, plain
 from freeavatar.expression.losses import PAIRS
 from freeavatar.rig import ARKIT
 from freeavatar.training.shards import ShardSet, open_shards
@@ -36,6 +36,8 @@ SURE_EMOTION = 0.5
 """An emotion teacher whose best guess is less likely than this has seen nothing."""
 TOLD_MORE = 20.0
 """How many times as often a real face is drawn whose person is known: such sets are small."""
+OTHER_VIEW = 0.6
+"""How often a twin is another picture of the same expression, where a set has several."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class FacePool:
         many times as often when its expression is a frame of a recorded take."""
         self.sets: list[ShardSet] = [open_shards(folder) for folder in folders]
         self.augmentation = augmentation
+        self._harsh = harsh(augmentation)
         usable = [_usable_rows(shards, split) for shards in self.sets]
         # Rows of the other split are nobody's: no companion may come from there.
         self._people = [
@@ -111,18 +114,24 @@ class FacePool:
     ) -> Samples:
         """Random rows, each mirrored (with its truth) half of the time.
 
-        `twins` is the share of rows drawn twice, damaged independently: the same face must look
-        alike through any damage, and its mirror image must not, unless the face is even.
+        `twins` is the share of rows drawn twice, the second time with more damage, or as another
+        view of the same expression where the set has some: the same face must look alike through
+        any damage and from any side, and its mirror image must not, unless the face is even.
         `companions` is the share of rows that show the person of another row again.
         """
         lots = rng.random(num - round(num * twins / 2))
         chosen = self.rows[np.searchsorted(self._up_to, lots).clip(max=len(self.rows) - 1)]
         for i in range(round(num * companions / 2)):
             chosen[-1 - i] = self._companion(chosen[i], rng)
-        chosen = np.concatenate([chosen, chosen[: num - len(chosen)]])
+        again = [self._again(row, rng) for row in chosen[: num - len(chosen)]]
+        chosen = np.concatenate([chosen, np.reshape(again, (-1, 2)).astype(chosen.dtype)])
+        damage = [self.augmentation] * (num - len(again)) + [
+            self._harsh if (twin == row).all() else self.augmentation
+            for twin, row in zip(again, chosen, strict=False)
+        ]
         samples = [
-            self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5))
-            for s, r in chosen
+            self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5), how)
+            for (s, r), how in zip(chosen, damage, strict=True)
         ]
         crops, controls, moved, head, emotion, exact, person = zip(*samples, strict=True)
         return Samples(
@@ -146,16 +155,32 @@ class FacePool:
         others = np.flatnonzero(own == own[number])
         return np.array([which, int(rng.choice(others))])
 
+    def _again(self, row: Int[np.ndarray, "2"], rng: np.random.Generator) -> Int[np.ndarray, "2"]:
+        """The row itself, or another picture of its expression."""
+        which, number = int(row[0]), int(row[1])
+        expressions = self.sets[which].columns.get("expression")
+        if expressions is None or rng.random() >= OTHER_VIEW:
+            return row
+        first, end = np.searchsorted(expressions, expressions[number] + np.array([0, 1]))
+        others = [other for other in range(first, end) if other != number]
+        return np.array([which, int(rng.choice(others))]) if others else row
+
     def plain(self, num: int) -> UInt8[np.ndarray, "sample size size 3"]:
         """The first crops, as the product sees them."""
         pictures = [self.sets[s].gather(np.array([r]))[0] for s, r in self.rows[:num]]
         return np.stack([plain(picture, self.augmentation.size) for picture in pictures])
 
     def _sample(
-        self, which: int, row: int, rng: np.random.Generator, mirror: bool
+        self,
+        which: int,
+        row: int,
+        rng: np.random.Generator,
+        mirror: bool,
+        damage: AugmentConfig | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool, int]:
         shards = self.sets[which]
-        crop = augment(shards.gather(np.array([row]))[0], self.augmentation, rng, mirror)
+        stored = shards.gather(np.array([row]))[0]
+        crop = augment(stored, damage or self.augmentation, rng, mirror)
         exact = "arkit" in shards.columns
         controls = _controls(shards, row)
         moved = controls * strengths(shards, np.array([row]))[0]
