@@ -50,6 +50,8 @@ class Options:
     companions: float = 0.0
     """Share of crops that show the person of another one again, 0.4 for the two terms above. They
     tell less about the person and cost triplets (docs/experiments.md)."""
+    embedding_hidden: int | None = None
+    """Teach a new embedding with a hidden layer this wide (0: none); None goes on with the old."""
     only_embedding: bool = False
     """Leave features and controls as they are: an animator that learned from them stays right."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -86,6 +88,7 @@ def main(options: Options) -> None:
         defaults,
         num_renders=options.num_renders,
         num_faces=options.num_faces,
+        embedding_hidden=options.embedding_hidden,
         only_embedding=options.only_embedding,
         losses=losses,
         loop=loop,

@@ -2,10 +2,14 @@
 
     python recipes/render_actors.py --out data/renders/actors --num 60000 \\
         --extra-avatars data/heads --backgrounds data/faces/fairface --teachers COMPONENTS
+    python recipes/render_actors.py --out data/renders/views --num 40000 --seed 7 --views 2 \\
+        --extra-avatars data/heads --backgrounds data/faces/fairface --teachers COMPONENTS
     python recipes/render_actors.py --out data/renders/rare --num 30000 --seed 2 --rare 0.7 \\
         --num-identities 120 --extra-avatars data/heads data/heads-b \\
         --backgrounds data/faces/fairface --teachers COMPONENTS --part-size 500
     python recipes/render_actors.py --out data/renders/judges --num 3000 --people held-out
+    python recipes/render_actors.py --out data/renders/judges-turned --num 900 --people held-out \\
+        --turned-deg 45
 
 The same as `freeavatar data renders`, with the data beside the project.
 

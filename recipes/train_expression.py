@@ -45,7 +45,8 @@ class Options:
     mae: Path = Path("none")
     """final.safetensors of recipes/pretrain_faces.py."""
     begin_with: Path | None = None
-    """final.safetensors of an earlier run of this recipe, to begin with all of its weights."""
+    """final.safetensors of an earlier run of this recipe, or the shipped expression.safetensors, to
+    begin with all of its weights."""
     teacher: Path | None = None
     """final.safetensors of another run, whose embeddings and controls this one is to give too."""
     out: Path = Path("runs/expression")

@@ -14,7 +14,7 @@ from freeavatar.errors import WeightsError
 from freeavatar.expression.augment import AugmentConfig, augment, plain
 from freeavatar.expression.encoder import EncoderConfig, ExpressionNetwork, ExpressionTrainer
 from freeavatar.expression.export import export_network, measure_parity
-from freeavatar.expression.finetune import felt_distances, load_trunk
+from freeavatar.expression.finetune import felt_distances
 from freeavatar.expression.losses import (
     anonymity_loss,
     expression_distances,
@@ -23,6 +23,7 @@ from freeavatar.expression.losses import (
     triplet_loss,
 )
 from freeavatar.expression.runtime import ExpressionEncoder
+from freeavatar.expression.start import load_trunk
 from freeavatar.expression.vit import VisionTransformer, ViTConfig
 from freeavatar.rig import ARKIT
 

@@ -14,9 +14,9 @@ import torch
 from freeavatar.checkpoints import load_checkpoint
 from freeavatar.errors import WeightsError
 from freeavatar.expression.encoder import EncoderConfig, ExpressionTrainer
-from freeavatar.expression.finetune import load_trunk
 from freeavatar.expression.mae import MAEConfig
 from freeavatar.expression.pretrain import KIND, PretrainConfig, loss_curve, pretrain
+from freeavatar.expression.start import load_trunk
 from freeavatar.expression.vit import ViTConfig
 from freeavatar.training.loop import LoopConfig
 

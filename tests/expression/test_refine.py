@@ -89,6 +89,26 @@ def test_the_embedding_alone_can_be_taught(renders: Path, tmp_path: Path) -> Non
     assert all(name.startswith(("network.embedding.", "network.spread.")) for name in moved)
 
 
+def test_an_embedding_with_a_hidden_layer_takes_the_place_of_the_old(
+    renders: Path, tmp_path: Path
+) -> None:
+    losses, start = hardly_trained(renders, tmp_path)
+    config = RefineConfig(
+        num_renders=32, num_faces=0, renders_per_batch=32, num_processes=1, losses=losses,
+        only_embedding=True, embedding_hidden=12, loop=dataclasses.replace(LOOP, num_steps=3),
+    )  # fmt: skip
+    refined = refine(start, [renders], [], tmp_path / "refined", config)
+    before, after = load_checkpoint(start, KIND).tensors, load_checkpoint(refined, KIND).tensors
+    assert after["network.embedding.0.weight"].shape == (12, 8)
+    for name in set(before) & set(after):
+        if not name.startswith("network.spread."):
+            torch.testing.assert_close(after[name], before[name], rtol=0, atol=0)
+    network = load_network(refined)
+    with torch.no_grad():
+        embeddings, _ = network(torch.zeros(2, 3, 224, 224))
+    np.testing.assert_allclose(embeddings.norm(dim=1), 1, atol=1e-5)
+
+
 def test_no_tokens_give_no_rows(tmp_path: Path) -> None:
     model = EncoderConfig(
         ViTConfig(patch_size=28, width=16, depth=1, num_heads=2), embedding_size=4, num_features=8

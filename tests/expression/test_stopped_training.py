@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from freeavatar.checkpoints import load_checkpoint
+from freeavatar.checkpoints import load_checkpoint, save_checkpoint
 from freeavatar.errors import DataError, WeightsError
 from freeavatar.expression.distill import distillation_loss
 from freeavatar.expression.encoder import KIND, EncoderConfig, ExpressionTrainer
@@ -111,6 +111,25 @@ def test_a_run_begins_with_the_weights_of_another(renders: Path, tmp_path: Path)
         finetune([renders], [], None, tmp_path / "third", wider, start=first)
     with pytest.raises(WeightsError, match="no checkpoint"):
         finetune([renders], [], None, tmp_path / "third", CONFIG, start=tmp_path / "absent")
+
+
+def test_weights_without_heads_get_heads_that_read_them(renders: Path, tmp_path: Path) -> None:
+    first = finetune([renders], [], None, tmp_path / "first", CONFIG)
+    whole = load_checkpoint(first, KIND)
+    network = {n: t for n, t in whole.tensors.items() if n.startswith("network.")}
+    shipped = tmp_path / "expression.safetensors"
+    save_checkpoint(shipped, dataclasses.replace(whole, tensors=network))
+    still = dataclasses.replace(
+        CONFIG, loop=dataclasses.replace(LOOP, num_steps=1, learning_rate=0.0)
+    )
+    final = finetune([renders], [], None, tmp_path / "second", still, start=shipped)
+    tensors = load_checkpoint(final, KIND).tensors
+    for name, tensor in network.items():
+        if not name.startswith("network.spread"):  # its statistics follow every batch
+            torch.testing.assert_close(tensors[name], tensor, rtol=0, atol=0)
+    assert tensors["controls.weight"].abs().max() > 0
+    untaught = ExpressionTrainer(CONFIG.model)
+    assert not torch.equal(tensors["head.weight"], untaught.head.weight)
 
 
 def test_no_renders_are_named(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ class EncoderConfig:
     trunk: ViTConfig = field(default_factory=ViTConfig)
     embedding_size: int = 32
     """The paper has 16 and a second network for asymmetry; one for both gets twice that."""
+    embedding_hidden: int = 0
+    """Width of a layer between features and embedding; 0 for the paper's linear map."""
     pool: Literal["mean", "grid"] = "grid"
     """Mean over tokens (the paper), or a read-out that knows where on the face a token lies. Crops
     are aligned, so an eyelid is always in the same token; a mean dilutes it with 48 others."""
@@ -69,7 +71,7 @@ class ExpressionNetwork(nn.Module):
         self.trunk = VisionTransformer(config.trunk)
         self.pool = MeanPool() if config.pool == "mean" else GridPool(config)
         self.feature_norm = nn.LayerNorm(config.feature_size, eps=1e-6)
-        self.embedding = nn.Linear(config.feature_size, config.embedding_size)
+        self.embedding = _embedding(config)
         # Without this all faces start as almost one direction, and the triplet loss stays there,
         # at its margin (docs/experiments.md). It folds into the linear layer when exported.
         self.spread = nn.BatchNorm1d(config.embedding_size, affine=False)
@@ -85,6 +87,17 @@ class ExpressionNetwork(nn.Module):
         """The same from the trunk's tokens."""
         features = self.feature_norm(self.pool(tokens))
         return F.normalize(self.spread(self.embedding(features)), dim=-1), features
+
+
+def _embedding(config: EncoderConfig) -> nn.Module:
+    """Features -> embedding before it is normalised."""
+    if not config.embedding_hidden:
+        return nn.Linear(config.feature_size, config.embedding_size)
+    return nn.Sequential(
+        nn.Linear(config.feature_size, config.embedding_hidden),
+        nn.GELU(),
+        nn.Linear(config.embedding_hidden, config.embedding_size),
+    )
 
 
 @dataclass(frozen=True)

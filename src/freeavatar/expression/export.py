@@ -39,9 +39,8 @@ def load_network(checkpoint: Path) -> ExpressionNetwork:
     """The network of a finished or running `finetune` (averaged weights), ready to use."""
     loaded = load_checkpoint(checkpoint, KIND)
     network = ExpressionNetwork(config_from_json(loaded.config))
-    prefix = (
-        "average.network." if "average.network.embedding.bias" in loaded.tensors else "network."
-    )
+    averaged = any(name.startswith("average.network.") for name in loaded.tensors)
+    prefix = "average.network." if averaged else "network."
     network.load_state_dict(
         {k.removeprefix(prefix): v for k, v in loaded.tensors.items() if k.startswith(prefix)}
     )

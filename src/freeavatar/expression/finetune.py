@@ -6,7 +6,7 @@ PAPER.md section 1b; loss weights of zero give the ablations: triplets alone, co
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from freeavatar.checkpoints import load_checkpoint
-from freeavatar.errors import DataError, WeightsError
+from freeavatar.devices import pick_device
+from freeavatar.errors import DataError
 from freeavatar.expression.augment import AugmentConfig, augment
 from freeavatar.expression.data import FacePool, Samples
 from freeavatar.expression.distill import distillation_loss, load_teacher
@@ -38,7 +38,7 @@ from freeavatar.expression.losses import (
     triplet_loss,
 )
 from freeavatar.expression.mesh_stem import MeshStem, load_mesh_weights
-from freeavatar.expression.pretrain import KIND as MAE_KIND
+from freeavatar.expression.start import fit_heads, load_start, load_trunk
 from freeavatar.expression.triplets import TripletSet
 from freeavatar.expression.votes import VoteBatch, draw_votes, vote_loss
 from freeavatar.images import batch_from_pictures
@@ -162,9 +162,9 @@ def finetune(
     """Train or go on training; returns `final.safetensors`.
 
     `votes` are people's comparisons, for instance those of `datasets.fec.open_fec`; `start` is the
-    `final.safetensors` of an earlier run, perhaps on smaller pictures, to begin with; `teacher`
-    that of a model whose answers this one is to give. Votes do without renders, whose place in the
-    batch they take.
+    `final.safetensors` of an earlier run, or the shipped `expression.safetensors`, to begin with;
+    `teacher` that of a model whose answers this one is to give. Votes do without renders, whose
+    place in the batch they take.
     """
     cv2.setNumThreads(1)
     if not render_folders and (votes is None or not config.votes):
@@ -184,17 +184,14 @@ def finetune(
         slow = list(mesh.stages.parameters())
     if mae_checkpoint is not None:
         load_trunk(trainer, mae_checkpoint)
-    if start is not None:
-        _load_all(trainer, start)
-    if config.compiled:
-        _compile(trainer)
-    run = Run(run_folder, KIND, trainer, dataclasses.asdict(config.model), config.loop, slow)
+    lacks_heads = start is not None and not load_start(trainer, start)
+    device = pick_device(config.loop.device)
     weights = Weights(
-        torch.from_numpy(control_weights(renders)).to(run.device),
-        torch.from_numpy(asymmetry_weights(renders)).to(run.device),
+        torch.from_numpy(control_weights(renders)).to(device),
+        torch.from_numpy(asymmetry_weights(renders)).to(device),
     )
 
-    elder = load_teacher(teacher, run.device, config.model) if teacher is not None else None
+    elder = load_teacher(teacher, device, config.model) if teacher is not None else None
     num_votes = config.votes_per_batch
     if renders is None:
         num_votes += config.renders_per_batch // 3  # a triplet is three faces
@@ -216,13 +213,24 @@ def finetune(
         }
         voted = None
         if votes is not None and config.votes:
-            voted = draw_votes(votes, num_votes, config.augmentation, rng, run.device)
-        return Batch(Samples(**joined), run.device, voted)
+            voted = draw_votes(votes, num_votes, config.augmentation, rng, device)
+        return Batch(Samples(**joined), device, voted)
 
     def losses(batch: Batch) -> Losses:
         return expression_losses(trainer, batch, weights, config, elder)
 
+    if lacks_heads and not (run_folder / "last.safetensors").is_file():
+        fit_heads(trainer.to(device), (draw(rng) for rng in _apart(config.loop.seed)))
+    if config.compiled:
+        _compile(trainer)
+    run = Run(run_folder, KIND, trainer, dataclasses.asdict(config.model), config.loop, slow)
     return run.fit(draw, losses, report)
+
+
+def _apart(seed: int, num: int = 80) -> Iterator[np.random.Generator]:
+    """Generators for batches that are not a step's."""
+    for number in range(num):
+        yield np.random.default_rng((seed, number, 0, 1))
 
 
 def _unlabelled(votes: TripletSet, config: FinetuneConfig, rng: np.random.Generator) -> Samples:
@@ -250,30 +258,6 @@ def render_pool(folders: list[Path], config: FinetuneConfig) -> FacePool:
     return FacePool(
         folders, config.augmentation, emphasis=config.emphasis, oversampling=config.oversampling
     )
-
-
-def load_trunk(trainer: ExpressionTrainer, mae_checkpoint: Path) -> None:
-    """Start from the masked autoencoder's trunk; WeightsError if it has another shape."""
-    trunk = dataclasses.asdict(trainer.network.config.trunk)
-    loaded = load_checkpoint(mae_checkpoint, MAE_KIND, {"trunk": trunk})
-    trainer.network.trunk.load_state_dict(
-        {
-            name.removeprefix("trunk."): tensor
-            for name, tensor in loaded.tensors.items()
-            if name.startswith("trunk.")
-        }
-    )
-
-
-def _load_all(trainer: ExpressionTrainer, start: Path) -> None:
-    """Begin with all weights of an earlier run."""
-    try:
-        trainer.load_state_dict(load_checkpoint(start, KIND).tensors)
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{start} is of another network than is to be trained ({error}). "
-            "Give a run of the same --size and --pool."
-        ) from error
 
 
 def _compile(trainer: ExpressionTrainer) -> None:

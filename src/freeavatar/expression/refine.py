@@ -39,6 +39,8 @@ from freeavatar.training.loop import LoopConfig, Losses, Run
 
 BLOCK = 16
 """Rows that were drawn together, twins among them, stay together."""
+EMBEDDING = ("network.embedding.", "network.spread.")
+"""Tensors of the embedding."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class RefineConfig:
     renders_per_batch: int = 96
     faces_per_batch: int = 32
     num_processes: int = 2
+    embedding_hidden: int | None = None
+    """Teach a new embedding with a hidden layer this wide (0: none); None keeps the old one."""
     only_embedding: bool = False
     """Leave the features as they are too: whoever learned from them need not learn again."""
     losses: FinetuneConfig = field(default_factory=FinetuneConfig)
@@ -98,10 +102,16 @@ def refine(
     cv2.setNumThreads(1)
     run_folder.mkdir(parents=True, exist_ok=True)
     loaded = load_checkpoint(checkpoint, KIND)
-    trainer = ExpressionTrainer(config_from_json(loaded.config))
+    model = config_from_json(loaded.config)
+    if config.embedding_hidden is not None:
+        model = dataclasses.replace(model, embedding_hidden=config.embedding_hidden)
     torch.manual_seed(config.loop.seed)
+    trainer = ExpressionTrainer(model)
     if fresh:
         trainer.network.trunk.load_state_dict(_trunk(loaded.tensors))
+    elif config.embedding_hidden is not None:
+        kept = {n: t for n, t in loaded.tensors.items() if not n.startswith(EMBEDDING)}
+        trainer.load_state_dict(kept, strict=False)
     else:
         trainer.load_state_dict(loaded.tensors)
     trainer.network.trunk.requires_grad_(False)
@@ -117,7 +127,7 @@ def refine(
         for folders, num, name in sources
     ]
     shares = (config.renders_per_batch, config.faces_per_batch)
-    run = Run(run_folder, KIND, trainer, loaded.config, config.loop)
+    run = Run(run_folder, KIND, trainer, dataclasses.asdict(model), config.loop)
     weights = Weights(
         torch.from_numpy(control_weights(renders)).to(run.device),
         torch.from_numpy(asymmetry_weights(renders)).to(run.device),
