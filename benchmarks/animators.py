@@ -46,6 +46,8 @@ class Options:
     clips: Path = Path("data/bench")
     faces: Path = Path("data/faces/fairface")
     num_faces: int = 400
+    look_twice: bool = False
+    """Read every face a second time as a mirror shows it."""
 
 
 def main(options: Options) -> None:
@@ -68,7 +70,10 @@ def _row(
         ExpressionEncoder.load(folder / "expression.onnx"),
         Animator.load(folder),
     )
-    seen = [_seen(clip, folder / "expression.onnx", encoder, options.clips) for clip in clips]
+    seen = [
+        _seen(clip, folder / "expression.onnx", encoder, options.clips, options.look_twice)
+        for clip in clips
+    ]
     plain = AnimateOptions(neutral=NeutralConfig(mode=mode))
     judged = [
         Judged(clip.plan.name, clip.truth, clip.shown, act(one, ARKIT, animator, plain))
@@ -108,18 +113,23 @@ def _reach(judged: Sequence[Judged], found: Scores) -> float:
     return float(np.median(np.concatenate(shares)))
 
 
-def _seen(clip: TruthClip, network: Path, encoder: ExpressionEncoder, folder: Path) -> Performance:
+def _seen(
+    clip: TruthClip, network: Path, encoder: ExpressionEncoder, folder: Path, look_twice: bool
+) -> Performance:
     """The clip as this encoder describes it, watched once."""
     digest = hashlib.sha256(network.read_bytes()).hexdigest()[:12]
-    file = folder / "seen" / f"{clip.plan.name}-{digest}.npz"
-    names = [field.name for field in fields(Performance)]
+    file = folder / "seen" / f"{clip.plan.name}-{digest}{'-twice' if look_twice else ''}.npz"
     if not file.is_file():
-        seen = watch(open_video(clip.video), encoder, TrackConfig(), Clock(), lambda *_: None)
+        seen = watch(
+            open_video(clip.video), encoder, TrackConfig(), Clock(), lambda *_: None,
+            look_twice=look_twice,
+        )  # fmt: skip
+        columns = {field.name: getattr(seen, field.name) for field in fields(Performance)}
         file.parent.mkdir(parents=True, exist_ok=True)
         with finished_file(file, overwrite=True) as path, path.open("wb") as stream:
-            np.savez(stream, **{name: getattr(seen, name) for name in names})
+            np.savez(stream, **{name: c for name, c in columns.items() if c is not None})
     with np.load(file) as kept:
-        return Performance(**{name: kept[name] for name in names})
+        return Performance(**{name: kept[name] for name in kept.files})
 
 
 if __name__ == "__main__":

@@ -79,6 +79,30 @@ def test_batches_give_what_single_frames_give(clip_with_a_loss, monkeypatch):
 
 
 @stand_in
+def test_looking_twice_takes_the_mean_of_a_face_and_its_mirror_image(clip_with_a_loss):
+    from freeavatar.capture.track import TrackConfig
+    from freeavatar.capture.video import open_video
+
+    models = Models.load()
+
+    def watched(look_twice: bool) -> Performance:
+        video = open_video(clip_with_a_loss)
+        return watch(video, models.encoder, TrackConfig(), Clock(), ignore, look_twice=look_twice)
+
+    once, twice = watched(False), watched(True)
+    assert once.mirrored_features is None
+    np.testing.assert_array_equal(twice.features, once.features)
+    mirrored = twice.mirrored_features
+    assert mirrored is not None
+    assert (mirrored[~twice.found] == 0).all()
+    assert (mirrored[twice.found] != twice.features[twice.found]).any()
+    one = models.animator.controls(twice.features[twice.found], ARKIT)
+    other = models.animator.controls(mirrored[twice.found], ARKIT)[:, ARKIT.mirror_columns]
+    curves = act(twice, ARKIT, models.animator, RAW).values[twice.found]
+    np.testing.assert_allclose(curves, (one + other) / 2, atol=1e-6)
+
+
+@stand_in
 def test_without_motion_the_controls_of_seen_frames_are_the_animators(clip_with_a_loss, avatar):
     from freeavatar.capture.track import TrackConfig
     from freeavatar.capture.video import open_video

@@ -21,6 +21,9 @@ BATCH = 32
 _BLOCK_ROWS = 1024
 """Of a growing table."""
 
+_Described = tuple[Expressions, Float[np.ndarray, "crop feature"]]
+"""What is seen in crops; features of their mirror images, or none of these."""
+
 OnProgress = Callable[[str, int, int | None], None]
 """Called with (what is done, frames done, frames in all or None when unknown)."""
 
@@ -38,6 +41,8 @@ class Performance:
     """How sure capture was of the face; left out: 1 where it was found."""
     shot: Int[np.ndarray, " frame"] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Counts up at every cut; left out: one shot."""
+    mirrored_features: Float[np.ndarray, "frame feature"] | None = None
+    """Of the same faces as a mirror shows them, when they were looked at twice."""
 
     def __post_init__(self) -> None:
         if len(self.confidence) == 0:
@@ -53,16 +58,18 @@ def watch(
     clock: Clock,
     on_progress: OnProgress,
     anchor: Anchor | None = None,
+    look_twice: bool = False,
 ) -> Performance:
     """Follow the actor through the take and describe every expression. Of a frame only its
-    features are kept, so a take may be as long as it likes.
+    features are kept, so a take may be as long as it likes. `look_twice` describes every face a
+    second time as a mirror shows it.
 
     A take in which nobody was found is watched again with less doubt: it may be drawn.
     """
-    seen = _watch(video, encoder, track, clock, on_progress, anchor)
+    seen = _watch(video, encoder, track, clock, on_progress, anchor, look_twice)
     if seen.found.any():
         return seen
-    return _watch(video, encoder, track.eager(), clock, on_progress, anchor)
+    return _watch(video, encoder, track.eager(), clock, on_progress, anchor, look_twice)
 
 
 def _watch(
@@ -72,11 +79,12 @@ def _watch(
     clock: Clock,
     on_progress: OnProgress,
     anchor: Anchor | None,
+    look_twice: bool,
 ) -> Performance:
     notes = Rows()
     crops: list[np.ndarray] = []
     face = StillFace()
-    with _Background(encoder, clock) as describing:
+    with _Background(encoder, clock, look_twice) as describing:
         for frame in clock.each("capture", track_actor(video, track, anchor)):
             seen = frame.crop is not None
             told = [frame.time_s, seen, *frame.head_rad, frame.confidence, frame.shot]
@@ -87,7 +95,7 @@ def _watch(
                 describing.add(crops)
                 crops = []
             on_progress("watching", len(notes), video.num_frames)
-        expressions = describing.finish(crops)
+        expressions, mirrored = describing.finish(crops)
     columns = np.ascontiguousarray(notes.joined(7).T)
     present = columns[1] > 0
     return Performance(
@@ -98,6 +106,7 @@ def _watch(
         _spread(expressions.features, present),
         columns[5],
         columns[6].astype(np.int64),
+        _spread(mirrored, present) if look_twice else None,
     )
 
 
@@ -135,11 +144,11 @@ class Rows:
 class _Background:
     """Describes batches of crops in a thread of its own, in order, while capture goes on."""
 
-    def __init__(self, encoder: ExpressionEncoder, clock: Clock) -> None:
-        self._encoder, self._clock = encoder, clock
+    def __init__(self, encoder: ExpressionEncoder, clock: Clock, look_twice: bool) -> None:
+        self._encoder, self._clock, self._look_twice = encoder, clock, look_twice
         self._pool = ThreadPoolExecutor(1, "expression")
-        self._waiting: deque[Future[Expressions]] = deque()
-        self._embeddings, self._features = Rows(), Rows()
+        self._waiting: deque[Future[_Described]] = deque()
+        self._embeddings, self._features, self._mirrored = Rows(), Rows(), Rows()
 
     def __enter__(self) -> _Background:
         return self
@@ -153,23 +162,31 @@ class _Background:
         while len(self._waiting) > 2:
             self._keep(self._waiting.popleft().result())
 
-    def finish(self, crops: list[np.ndarray]) -> Expressions:
+    def finish(self, crops: list[np.ndarray]) -> _Described:
         """All batches so far, and these last crops, as one."""
         self.add(crops)
         last = [one.result() for one in self._waiting]
         for some in last:
             self._keep(some)
-        widths = last[-1].embeddings.shape[1], last[-1].features.shape[1]
-        return Expressions(self._embeddings.joined(widths[0]), self._features.joined(widths[1]))
+        seen, mirrored = last[-1]
+        expressions = Expressions(
+            self._embeddings.joined(seen.embeddings.shape[1]),
+            self._features.joined(seen.features.shape[1]),
+        )
+        return expressions, self._mirrored.joined(mirrored.shape[1])
 
-    def _keep(self, some: Expressions) -> None:
-        self._embeddings.add(some.embeddings)
-        self._features.add(some.features)
+    def _keep(self, some: _Described) -> None:
+        seen, mirrored = some
+        self._embeddings.add(seen.embeddings)
+        self._features.add(seen.features)
+        self._mirrored.add(mirrored)
 
-    def _describe(self, crops: list[np.ndarray]) -> Expressions:
+    def _describe(self, crops: list[np.ndarray]) -> _Described:
         with self._clock("expression"):
             batch = np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE, 3)
-            return self._encoder.encode(batch)
+            seen = self._encoder.encode(batch)
+            again = batch[:, :, ::-1] if self._look_twice else batch[:0]
+            return seen, self._encoder.encode(again).features
 
 
 def _spread(

@@ -63,6 +63,9 @@ class AnimateOptions:
     overwrite: bool = False
     """Replace files of an earlier run."""
     track: TrackConfig = field(default_factory=TrackConfig)
+    look_twice: bool = False
+    """Read every face a second time as a mirror shows it, and take the mean: truer curves for twice
+    the encoder's time."""
     neutral: NeutralConfig = field(default_factory=NeutralConfig)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     bridge: BridgeConfig = field(default_factory=BridgeConfig)
@@ -138,7 +141,9 @@ def animate(
                 people = find_people(video, options.track)
             # Where a few looks show nobody, the first frame with a face decides who is meant.
             anchor = choose(people, options.track.actor).anchor if people else None
-        performance = watch(video, models.encoder, options.track, clock, on_progress, anchor)
+        performance = watch(
+            video, models.encoder, options.track, clock, on_progress, anchor, options.look_twice
+        )
         if not performance.found.any():
             raise NoFaceFound(
                 f"No face in {source} ({len(performance.found)} frames searched). Use footage in "
@@ -269,6 +274,12 @@ def _calm(
     found = _believed(performance, options)
     values = np.tile(rig.rest, (len(found), 1))
     values[found] = animator.controls(performance.features[found], avatar, neutral)
+    mirrored = performance.mirrored_features
+    if mirrored is not None:
+        there = replace(performance, features=mirrored, mirrored_features=None)
+        known = at_rest(there, animator, options.neutral, found)
+        again = animator.controls(mirrored[found], avatar, known)
+        values[found] = (values[found] + again[:, rig.mirror_columns]) / 2
     clip = AnimationClip(
         rig,
         performance.times_s,

@@ -64,6 +64,9 @@ class Command:
     curves: Annotated[CurveOptions, tyro.conf.arg(name="")] = field(default_factory=CurveOptions)
     fps: float | None = None
     """Frame rate of the curves; the input's own frames when left out. Videos keep the input's."""
+    look_twice: bool = False
+    """Read every face a second time as a mirror shows it, and take the mean: curves are a little
+    truer, and reading expressions takes twice as long."""
     list_actors: bool = False
     """Only say who is in the inputs, for --actor."""
     track: Annotated[TrackConfig, tyro.conf.arg(name="")] = field(default_factory=TrackConfig)
@@ -85,6 +88,7 @@ class Command:
             formats=format_names(self.formats),
             overwrite=self.overwrite,
             track=self.track,
+            look_twice=self.look_twice,
             neutral=NeutralConfig(mode=parse_neutral(self.neutral)),
             smoothing=self.smoothing,
             bridge=self.bridge,
