@@ -30,6 +30,8 @@ class Options:
     renderer: Path = Path("runs/renderer")
     out: Path = Path("runs/animator")
     data: Path = Path("../shared/data")
+    renders: tuple[Path, ...] = (Path("data/renders/views"), Path("data/renders/sessions"))
+    """Crops of people: expressions from several sides, and sessions."""
     steps: int = 1_500
     """Of the animator's training; twice as many learn the crops by heart (docs/experiments.md)."""
     renderer_steps: int = 2500
@@ -48,7 +50,7 @@ def main(options: Options) -> None:
         str(HERE / "train_animator.py"), *shared,
         "--expression", str(options.expression), "--out", str(options.out),
         "--num-renders", str(options.num_renders), "--num-faces", str(options.num_faces),
-        "--num-own", str(options.num_own),
+        "--num-own", str(options.num_own), "--renders", *map(str, options.renders),
     ]  # fmt: skip
     renderer = None
     if not (options.renderer / "final.safetensors").is_file():

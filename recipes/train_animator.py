@@ -2,7 +2,7 @@
 
     torchrun --nproc-per-node 2 recipes/train_animator.py --minutes 7
 
-Data      data/renders/actors, data/renders/avatars (train_renderer.py), data/faces/fairface
+Data      data/renders/views and sessions, data/renders/avatars (train_renderer.py), data/faces/fairface
 Networks  runs/expression (expression.onnx, final.safetensors), runs/renderer/final.safetensors
 Hardware  2 CPU cores: about 5 minutes of encoding, once per encoder, then --minutes of training
 Expected  see docs/experiments.md
@@ -58,7 +58,7 @@ EXTRA = (
 class Options:
     """Train the animator and export it to ONNX."""
 
-    renders: tuple[Path, ...] = (Path("data/renders/actors"),)
+    renders: tuple[Path, ...] = (Path("data/renders/views"), Path("data/renders/sessions"))
     """Renders of what is seldom (data/renders/rare) teach the encoder; here they make the curves of
     real performances worse (docs/experiments.md)."""
     faces: Path | None = Path("data/faces/fairface")

@@ -293,3 +293,23 @@ def test_further_views_show_the_same_expression_from_elsewhere(spec: RenderSet, 
     write_renders(replace(spec, num=4, views=2), tmp_path)
     with pytest.raises(DataError, match="views differ"):
         write_renders(replace(spec, num=4), tmp_path)
+
+
+def test_a_session_shows_one_person_in_one_light_first_at_rest(actor: Actor, spec: RenderSet):
+    other = replace(actor, avatar=replace(actor.avatar, name="other"))
+    several = replace(spec, actors=(actor, other), weights=(1.0, 1.0), session=8)
+    crops, truth = draw_shard(several, 0, 48)
+    np.testing.assert_array_equal(truth["session"], np.arange(48) // 8)
+    of_session = truth["actor"].reshape(6, 8)
+    assert (of_session == of_session[:, :1]).all()
+    assert len(set(of_session[:, 0].tolist())) == 2
+    still = np.setdiff1d(np.arange(52), [*ARKIT.columns("gaze"), *ARKIT.columns("eye")])
+    effort = truth["arkit"][:, still].sum(1).reshape(6, 8)
+    assert (effort[:, :4] == 0).all()
+    assert (effort[:, 4:] > 0).any(1).all()
+    yaw = truth["head_rad"][:, 0].astype(np.float64).reshape(6, 8)
+    assert yaw.std(1).mean() < 0.2
+    again, _ = draw_shard(several, 20, 2)
+    np.testing.assert_array_equal(again, crops[20:22])
+    with pytest.raises(ValueError, match="one of them is 1"):
+        replace(spec, views=2, session=8)

@@ -192,6 +192,18 @@ def test_one_person_has_one_number_in_all_sets_but_equal_names_do_not_make_one(
     assert people == {0, 1, 2}
 
 
+def test_every_session_is_somebody_and_its_mirror_image_somebody_else(tmp_path: Path) -> None:
+    actor, session = np.zeros(40, np.int16), np.repeat(np.arange(4, dtype=np.int32), 10)
+    yaw = np.repeat([0.1, 0.2, 0.3, 0.4], 10).astype(np.float16)
+    head = np.stack([yaw, 0 * yaw, 0 * yaw], axis=1)
+    arkit = np.zeros((40, 52), np.float16)
+    index: dict[str, object] = {"actors": ["one"]}
+    folder = a_set(tmp_path, index, actor=actor, session=session, head_rad=head, arkit=arkit)
+    samples = FacePool([folder], AugmentConfig(size=32)).draw(200, np.random.default_rng(0))
+    number = np.rint(np.abs(samples.head_rad[:, 0]) * 10).astype(int) - 1
+    np.testing.assert_array_equal(samples.person, 2 * number + (samples.head_rad[:, 0] < 0))
+
+
 def test_who_a_real_face_is_is_unknown_unless_a_set_says_so(tmp_path: Path) -> None:
     head = np.zeros((4, 3), np.float16)
     wild = a_set(tmp_path / "wild", {}, head_rad=head)

@@ -49,6 +49,9 @@ class Renders:
     views: int = 1
     """Pictures of every expression: the same person again before another camera, in another light,
     mostly turned. Training then asks that they look alike to the network."""
+    session: int = 1
+    """Pictures of every session: the same person before the same camera in the same light, at rest
+    in the first four. The animator learns from them what a face does beside how it rests."""
     turned_deg: float | None = None
     """Turn every head sideways by this, left and right in turn; all else is as without. For
     `evaluate expression --turned`."""
@@ -63,8 +66,16 @@ class Renders:
         default = 0.2 if self.people == "training" else 0.0
         occluded = default if self.occluded is None else self.occluded
         damaged = default if self.camera_damage is None else self.camera_damage
-        if min(self.num, self.processes, self.part_size, self.views) < 1:
-            raise UsageError("--num, --processes, --part-size and --views must be at least 1.")
+        counts = (self.num, self.processes, self.part_size, self.views, self.session)
+        if min(counts) < 1:
+            raise UsageError(
+                "--num, --processes, --part-size, --views and --session must be at least 1."
+            )
+        if self.views > 1 and self.session > 1:
+            raise UsageError(
+                "--views shows one expression from several sides, --session many from one side: "
+                "draw two sets."
+            )
         if not all(0 <= share <= 1 for share in (occluded, damaged, self.rare)):
             raise UsageError("--occluded, --camera-damage and --rare are shares from 0 to 1.")
         if self.turned_deg is not None and not 0 < self.turned_deg <= 60:
@@ -96,6 +107,7 @@ class Renders:
                 lambda actor: on_progress(f"actor {actor.name}", 0, None),
                 None if self.turned_deg is None else math.radians(self.turned_deg),
                 self.views,
+                self.session,
             )
             claim_folder(spec, self.out)
             crops, _ = draw_shard(spec, 0, min(144, self.num))

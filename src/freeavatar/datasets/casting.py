@@ -70,6 +70,7 @@ def make_render_set(
     on_actor: Callable[[Actor], None] = lambda _actor: None,
     turned_rad: float | None = None,
     views: int = 1,
+    session: int = 1,
 ) -> RenderSet:
     """Load everybody; DataError when nobody plays or something that was named is not there."""
     _refuse_missing(config)
@@ -104,6 +105,7 @@ def make_render_set(
         camera_damage_share=camera_damage_share,
         turned_rad=turned_rad,
         views=views,
+        session=session,
     )
 
 

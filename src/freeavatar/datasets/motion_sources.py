@@ -51,6 +51,11 @@ class MotionSources:
     rare_share: float = 0.0
     """How often one to three of `RARE` move instead, strongly; they count as source "sparse"."""
 
+    def rest(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, "52"], int]:
+        """A face that does nothing but look about, and the index of "neutral" in SOURCES."""
+        values = _with_gaze_and_blink(np.zeros(len(ARKIT)), rng, often=False)
+        return plausible(values), SOURCES.index("neutral")
+
     def draw(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, "52"], int]:
         """One expression and the index of its source in SOURCES."""
         if self.rare_share and rng.random() < self.rare_share:

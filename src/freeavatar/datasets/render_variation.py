@@ -36,6 +36,15 @@ def draw_head(rng: np.random.Generator, turned_share: float = 0.3) -> tuple[floa
     )
 
 
+def moved_a_little(
+    head_rad: tuple[float, float, float], rng: np.random.Generator
+) -> tuple[float, float, float]:
+    """Where a head is a moment later, whose owner looks there: half as far turned away as somebody
+    who may look anywhere."""
+    yaw, pitch, roll = 0.5 * np.asarray(head_rad) + rng.normal(0.0, (0.14, 0.09, 0.07))
+    return float(yaw), float(pitch), float(roll)
+
+
 def crop_camera(
     face: FaceFrame,
     head_rad: tuple[float, float, float],

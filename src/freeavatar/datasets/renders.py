@@ -1,6 +1,7 @@
 """Training pictures with exact truth: actors drawn in random expressions, poses and lights.
 
-Picture i of a set depends on the seed and on i alone (what the face does on i // views), so parts
+Picture i of a set depends on the seed and on i alone (what the face does on i // views,
+who it is and in what light on i // session), so parts
 can be made in any order, by any number of processes, and a stopped run goes on where it was. Things
 before the face and what cameras do to pictures are drawn from a generator of their own: without
 them the same faces come out clean.
@@ -32,6 +33,7 @@ from freeavatar.datasets.render_variation import (
     draw_colors,
     draw_head,
     draw_lights,
+    moved_a_little,
 )
 from freeavatar.errors import DataError
 from freeavatar.rig import ARKIT_NAMES
@@ -39,6 +41,8 @@ from freeavatar.training.shards import read_json
 
 FORMAT_VERSION = 3
 """Of what one seed draws: goes up when the same seed gives other pictures."""
+RESTING = 4
+"""Pictures of a session in which the face does nothing."""
 TURNED_AGAIN = 0.6
 """How often a further view of an expression turns the head by anything up to 50 degrees."""
 
@@ -71,6 +75,9 @@ class RenderSet:
     views: int = 1
     """Pictures of every expression: the same actor before another camera, in another light, mostly
     turned, perhaps with something before the face. They stand one after the other."""
+    session: int = 1
+    """Pictures that are taken one after the other: the same actor before the same camera, in the
+    same light, moving a little. The first few show a face at rest."""
 
     def __post_init__(self) -> None:
         if not self.actors or len(self.actors) != len(self.weights):
@@ -79,6 +86,8 @@ class RenderSet:
             raise ValueError(f"num is {self.num}, a set has at least one picture")
         if self.views < 1:
             raise ValueError(f"views is {self.views}, an expression has at least one picture")
+        if self.session < 1 or (self.session > 1 and self.views > 1):
+            raise ValueError(f"session is {self.session}, views {self.views}: one of them is 1")
 
 
 @dataclass(frozen=True)
@@ -94,33 +103,36 @@ class Truth:
 def draw_picture(spec: RenderSet, number: int) -> tuple[UInt8[np.ndarray, "size size 3"], Truth]:
     """Picture `number` of a set and its truth."""
     expression, view = divmod(number, spec.views)
-    rng = np.random.default_rng((spec.seed, expression))
+    rng = look = np.random.default_rng((spec.seed, expression))
+    if spec.session > 1:  # whom, and in what light, is asked anew for every picture
+        look = np.random.default_rng((spec.seed, number // spec.session, 3))
     weights = np.asarray(spec.weights) / np.sum(spec.weights)
-    which = int(rng.choice(len(spec.actors), p=weights))
+    which = int(look.choice(len(spec.actors), p=weights))
     actor = spec.actors[which]
-    arkit, source = spec.motion.draw(rng)
-    head_rad = draw_head(rng)
+    resting = spec.session > 1 and number % spec.session < RESTING
+    arkit, source = spec.motion.rest(rng) if resting else spec.motion.draw(rng)
+    head_rad = draw_head(rng) if spec.session == 1 else moved_a_little(draw_head(look), rng)
     if rng.random() < spec.look_back_share and SOURCES[source] not in ("neutral", "single"):
         # Eyes that stay on the camera turn against the head: 28 degrees sideways, 22 up and down.
         yaw, pitch = -head_rad[0] / 0.49, -head_rad[1] / 0.38
         set_gaze(arkit, (yaw, yaw), (pitch, pitch))
     if view:  # what the face does is decided; how it is looked at comes from another generator
-        rng = np.random.default_rng((spec.seed, number, 2))
-        head_rad = draw_head(rng, turned_share=TURNED_AGAIN)
+        look = np.random.default_rng((spec.seed, number, 2))
+        head_rad = draw_head(look, turned_share=TURNED_AGAIN)
     if spec.turned_rad is not None:
         head_rad = (spec.turned_rad if number % 2 else -spec.turned_rad, *head_rad[1:])
-    camera = draw_camera(actor.avatar.face, head_rad, rng)
+    camera = draw_camera(actor.avatar.face, head_rad, look)
     picture = render(
         actor.prepared,
         pose(actor.avatar, actor.controls(arkit), head_rad),
         camera,
-        draw_lights(rng),
+        draw_lights(look),
         spec.size,
         spec.size,
-        spec.backgrounds.draw(spec.size, rng),
-        samples=2 if rng.random() < spec.fine_share else 1,
-        shadow_size=160 if rng.random() < spec.shadow_share else 0,
-        colors=draw_colors(actor.prepared, rng),
+        spec.backgrounds.draw(spec.size, look),
+        samples=2 if look.random() < spec.fine_share else 1,
+        shadow_size=160 if look.random() < spec.shadow_share else 0,
+        colors=draw_colors(actor.prepared, look),
     )
     truth = Truth(np.where(actor.shows, arkit, 0.0), head_rad, which, source)
     return _as_filmed(spec, number, picture.rgb, actor, head_rad, camera), truth
@@ -159,6 +171,8 @@ def draw_shard(
     }
     if spec.views > 1:
         columns["expression"] = np.arange(start, start + num, dtype=np.int32) // spec.views
+    if spec.session > 1:
+        columns["session"] = np.arange(start, start + num, dtype=np.int32) // spec.session
     return crops, columns
 
 
@@ -255,6 +269,7 @@ def claim_folder(spec: RenderSet, out: Path) -> None:
         "rare_share": spec.motion.rare_share,
         "turned_rad": spec.turned_rad,
         "views": spec.views if spec.views > 1 else None,
+        "session": spec.session if spec.session > 1 else None,
     }
     index |= {name: value for name, value in used.items() if value}
     path = out / "index.json"

@@ -75,7 +75,8 @@ class FacePool:
     ) -> None:
         """`emphasis`: how much more often (1 + emphasis) the most lopsided render is drawn;
         `oversampling`: up to so many times as often for the rarest control in it; `lifelike`: so
-        many times as often when its expression is a frame of a recorded take."""
+        many times as often when its expression is a frame of a recorded take, or a face at rest
+        that begins a session."""
         self.sets: list[ShardSet] = [open_shards(folder) for folder in folders]
         self.augmentation = augmentation
         self._harsh = harsh(augmentation)
@@ -85,6 +86,7 @@ class FacePool:
             np.where(np.isin(np.arange(len(people)), rows), people, -1)
             for people, rows in zip(_people(self.sets), usable, strict=True)
         ]
+        self._in_sessions = ["session" in shards.columns for shards in self.sets]
         self.rows: Int[np.ndarray, "row 2"] = np.concatenate(
             [np.stack([np.full(len(r), i), r], axis=1) for i, r in enumerate(usable)]
         )
@@ -93,7 +95,7 @@ class FacePool:
                 (
                     (1 + emphasis * _lopsided(shards))
                     * _rare(shards, oversampling)
-                    * np.where(_recorded(shards), lifelike, 1.0)
+                    * np.where(_recorded(shards) | _resting(shards), lifelike, 1.0)
                     * _told(shards)
                 )[r]
                 for shards, r in zip(self.sets, usable, strict=True)
@@ -190,6 +192,8 @@ class FacePool:
             head = head * np.array([-1, 1, -1], np.float32)
         emotion = _row(shards, "emotion", row, 7)
         person = int(self._people[which][row])
+        if mirror and person >= 0 and self._in_sessions[which]:
+            person += 1  # in a mirrored light, beside which a plain face says little
         return (
             crop,
             controls,
@@ -209,12 +213,20 @@ def _people(sets: list[ShardSet]) -> list[Int[np.ndarray, "row"]]:
     """Who is in each row of each set, -1 where nobody says.
 
     A person has one number in all render sets. Names alone do not tell: two folders of built heads
-    count from zero, so what each control moves on a face belongs to who it is.
+    count from zero, so what each control moves on a face belongs to who it is. A set of sessions
+    says who sits there: somebody in every session, and somebody else in its mirror image.
     """
     numbers: dict[str, int] = {}
     found = []
     for which, shards in enumerate(sets):
-        if "actor" in shards.columns and "actors" in shards.index:
+        if "session" in shards.columns:
+            sessions, of_row = np.unique(shards.columns["session"], return_inverse=True)
+            first = len(numbers)
+            for session in sessions:
+                for side in ("plain", "mirrored"):
+                    numbers[f"{which} session {session} {side}"] = len(numbers)
+            found.append(first + 2 * of_row)
+        elif "actor" in shards.columns and "actors" in shards.index:
             names = shards.index["actors"]
             reach = shards.index.get("strength") or [None] * len(names)
             keys = [f"{name} {moves}" for name, moves in zip(names, reach, strict=True)]
@@ -239,10 +251,21 @@ def _lopsided(shards: ShardSet) -> Float[np.ndarray, "row"]:
 
 def _recorded(shards: ShardSet) -> Bool[np.ndarray, "row"]:
     """Which expressions are frames of recorded takes; none where a set does not say."""
-    sources = shards.index.get("sources", [])
-    if "take" not in sources or "source" not in shards.columns:
+    return _from(shards, "take")
+
+
+def _resting(shards: ShardSet) -> Bool[np.ndarray, "row"]:
+    """Faces that do nothing, in sets that show what somebody else does beside it."""
+    if "session" not in shards.columns:
         return np.zeros(len(shards), bool)
-    return np.asarray(shards.columns["source"] == sources.index("take"))
+    return _from(shards, "neutral")
+
+
+def _from(shards: ShardSet, source: str) -> Bool[np.ndarray, "row"]:
+    sources = shards.index.get("sources", [])
+    if source not in sources or "source" not in shards.columns:
+        return np.zeros(len(shards), bool)
+    return np.asarray(shards.columns["source"] == sources.index(source))
 
 
 def _rare(shards: ShardSet, most: float) -> Float[np.ndarray, "row"]:
