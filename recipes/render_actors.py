@@ -5,7 +5,8 @@
     python recipes/render_actors.py --out data/renders/views --num 40000 --seed 7 --views 2 \\
         --extra-avatars data/heads --backgrounds data/faces/fairface --teachers COMPONENTS
     python recipes/render_actors.py --out data/renders/sessions --num 30000 --seed 9 --session 24 \\
-        --occluded 0.1 --camera-damage 0.1 --extra-avatars data/heads --backgrounds data/faces/fairface
+        --occluded 0.1 --camera-damage 0.1 --extra-avatars data/heads \\
+        --backgrounds data/faces/fairface
     python recipes/render_actors.py --out data/renders/rare --num 30000 --seed 2 --rare 0.7 \\
         --num-identities 120 --extra-avatars data/heads data/heads-b \\
         --backgrounds data/faces/fairface --teachers COMPONENTS --part-size 500

@@ -2,7 +2,7 @@
 
     torchrun --nproc-per-node 2 recipes/train_animator.py --minutes 7
 
-Data      data/renders/views and sessions, data/renders/avatars (train_renderer.py), data/faces/fairface
+Data      data/renders/actors, data/renders/avatars (train_renderer.py), data/faces/fairface
 Networks  runs/expression (expression.onnx, final.safetensors), runs/renderer/final.safetensors
 Hardware  2 CPU cores: about 5 minutes of encoding, once per encoder, then --minutes of training
 Expected  see docs/experiments.md

@@ -313,3 +313,12 @@ def test_a_session_shows_one_person_in_one_light_first_at_rest(actor: Actor, spe
     np.testing.assert_array_equal(again, crops[20:22])
     with pytest.raises(ValueError, match="one of them is 1"):
         replace(spec, views=2, session=8)
+
+
+def test_takes_are_played_as_often_as_asked():
+    takes = MotionSources(np.full((4, 52), 0.1, np.float32), takes_share=0.8)
+    rng = np.random.default_rng(0)
+    drawn = [SOURCES[takes.draw(rng)[1]] for _ in range(400)]
+    assert drawn.count("take") / 400 == pytest.approx(0.8 + 0.2 * 0.23, abs=0.05)
+    without = replace(NO_TAKES, takes_share=0.8)
+    assert "take" not in {SOURCES[without.draw(rng)[1]] for _ in range(40)}

@@ -40,6 +40,9 @@ class Renders:
     rare: float = 0.0
     """Share of pictures in which a few controls move that are seldom seen: sideways jaws, rolled
     lips, puffed cheeks."""
+    takes: float = 0.0
+    """Share of pictures that play a frame of a recorded take, beyond the usual quarter: what faces
+    do together is learned from people."""
     occluded: float | None = None
     """Share of pictures with hands, hair, glasses, masks or microphones before the face
     [default: 0.2 for training, 0 held out]."""
@@ -76,8 +79,10 @@ class Renders:
                 "--views shows one expression from several sides, --session many from one side: "
                 "draw two sets."
             )
-        if not all(0 <= share <= 1 for share in (occluded, damaged, self.rare)):
-            raise UsageError("--occluded, --camera-damage and --rare are shares from 0 to 1.")
+        if not all(0 <= share <= 1 for share in (occluded, damaged, self.rare, self.takes)):
+            raise UsageError(
+                "--occluded, --camera-damage, --rare and --takes are shares from 0 to 1."
+            )
         if self.turned_deg is not None and not 0 < self.turned_deg <= 60:
             raise UsageError(f"--turned-deg is {self.turned_deg:g}; give 1 to 60 degrees.")
         if self.seed < 0:
@@ -95,6 +100,7 @@ class Renders:
             self.backgrounds,
             self.num_identities,
             self.rare,
+            self.takes,
         )
         with Terminal().progress("renders") as on_progress:
             spec = make_render_set(

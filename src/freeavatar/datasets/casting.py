@@ -58,6 +58,8 @@ class CastConfig:
     """ICT people."""
     rare_share: float = 0.0
     """How often a few controls move that are seldom seen (`motion_sources.RARE`)."""
+    takes_share: float = 0.0
+    """How often a frame of a recorded take is played, beyond the usual quarter."""
 
 
 def make_render_set(
@@ -95,7 +97,9 @@ def make_render_set(
         actors=tuple(actors),
         weights=tuple(weights),
         motion=load_motion(
-            [path for path in takes if path.stem not in HELD_OUT_TAKES], config.rare_share
+            [path for path in takes if path.stem not in HELD_OUT_TAKES],
+            config.rare_share,
+            config.takes_share,
         ),
         backgrounds=backgrounds,
         seed=seed + (0 if config.people == "training" else HELD_OUT_SEED),

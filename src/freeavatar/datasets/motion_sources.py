@@ -50,6 +50,8 @@ class MotionSources:
     """Frames of all takes in one table; may be empty."""
     rare_share: float = 0.0
     """How often one to three of `RARE` move instead, strongly; they count as source "sparse"."""
+    takes_share: float = 0.0
+    """How often a frame of a take is played instead of anything else."""
 
     def rest(self, rng: np.random.Generator) -> tuple[Float[np.ndarray, "52"], int]:
         """A face that does nothing but look about, and the index of "neutral" in SOURCES."""
@@ -61,6 +63,8 @@ class MotionSources:
         if self.rare_share and rng.random() < self.rare_share:
             return plausible(_with_gaze_and_blink(_rare(rng), rng, often=True)), _SPARSE
         source = SOURCES[int(rng.choice(len(SOURCES), p=_SHARES))]
+        if self.takes_share and rng.random() < self.takes_share:
+            source = "take"
         if source in ("take", "mixed") and not len(self.takes):
             source = "facs"
         draws: dict[str, Callable[[np.random.Generator], Float[np.ndarray, "52"]]] = {
@@ -116,14 +120,16 @@ def read_take(path: Path) -> Float[np.ndarray, "frame 52"]:
     return np.clip(np.array(values, np.float32).reshape(-1, len(ARKIT)), 0.0, 1.0)
 
 
-def load_motion(paths: Sequence[Path], rare_share: float = 0.0) -> MotionSources:
+def load_motion(
+    paths: Sequence[Path], rare_share: float = 0.0, takes_share: float = 0.0
+) -> MotionSources:
     """Sources with these takes; ValueError for a take that is kept for judging."""
     for path in paths:
         if path.stem in HELD_OUT_TAKES:
             raise ValueError(f"{path.name} is held out for evaluation and may not be trained on")
     tables = [read_take(path) for path in paths]
     frames = np.concatenate([np.zeros((0, len(ARKIT)), np.float32), *tables])
-    return MotionSources(frames, rare_share)
+    return MotionSources(frames, rare_share, takes_share)
 
 
 def plausible(values: Float[np.ndarray, "52"]) -> Float[np.ndarray, "52"]:

@@ -267,6 +267,7 @@ def claim_folder(spec: RenderSet, out: Path) -> None:
         "occluded_share": spec.occluded_share,
         "camera_damage_share": spec.camera_damage_share,
         "rare_share": spec.motion.rare_share,
+        "takes_share": spec.motion.takes_share,
         "turned_rad": spec.turned_rad,
         "views": spec.views if spec.views > 1 else None,
         "session": spec.session if spec.session > 1 else None,
