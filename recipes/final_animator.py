@@ -30,8 +30,8 @@ class Options:
     renderer: Path = Path("runs/renderer")
     out: Path = Path("runs/animator")
     data: Path = Path("../shared/data")
-    renders: tuple[Path, ...] = (Path("data/renders/views"), Path("data/renders/sessions"))
-    """Crops of people: expressions from several sides, and sessions."""
+    renders: tuple[Path, ...] = (Path("data/renders/actors"),)
+    """Where crops of people come from."""
     steps: int = 1_500
     """Of the animator's training; twice as many learn the crops by heart (docs/experiments.md)."""
     renderer_steps: int = 2500

@@ -58,7 +58,7 @@ EXTRA = (
 class Options:
     """Train the animator and export it to ONNX."""
 
-    renders: tuple[Path, ...] = (Path("data/renders/views"), Path("data/renders/sessions"))
+    renders: tuple[Path, ...] = (Path("data/renders/actors"),)
     """Renders of what is seldom (data/renders/rare) teach the encoder; here they make the curves of
     real performances worse (docs/experiments.md)."""
     faces: Path | None = Path("data/faces/fairface")

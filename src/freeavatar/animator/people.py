@@ -15,7 +15,7 @@ CALM = 0.25
 """Sum of all controls up to which a face counts as neutral."""
 MILD = 1.5
 """The same for an expression that might be taken for neutral: who smiles all the time."""
-FEWEST = 4
+FEWEST = 6
 """Faces of a person that count as neutral in any case: those that do least."""
 AVERAGED = 4
 """Neutral faces that are averaged, as capture does it over frames."""

@@ -54,7 +54,7 @@ class Renders:
     mostly turned. Training then asks that they look alike to the network."""
     session: int = 1
     """Pictures of every session: the same person before the same camera in the same light, at rest
-    in the first four. The animator learns from them what a face does beside how it rests."""
+    in the first four: for an animator that is to learn a face beside how it rests."""
     turned_deg: float | None = None
     """Turn every head sideways by this, left and right in turn; all else is as without. For
     `evaluate expression --turned`."""
