@@ -185,8 +185,9 @@ class _Background:
         with self._clock("expression"):
             batch = np.array(crops, np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE, 3)
             seen = self._encoder.encode(batch)
-            again = batch[:, :, ::-1] if self._look_twice else batch[:0]
-            return seen, self._encoder.encode(again).features
+            if not self._look_twice:
+                return seen, seen.features[:0]
+            return seen, self._encoder.encode(batch[:, :, ::-1]).features
 
 
 def _spread(
