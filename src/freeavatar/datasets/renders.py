@@ -1,9 +1,9 @@
 """Training pictures with exact truth: actors drawn in random expressions, poses and lights.
 
-Picture i of a set depends on the seed and on i alone (what the face does on i // views, who it is and
-in what light on i // session), so parts can be made in any order, by any number of processes, and a
-stopped run goes on where it was. Things before the face and what cameras do to pictures are drawn
-from a generator of their own: without them the same faces come out clean.
+Picture i of a set depends on the seed and on i alone (what the face does on i // views, who it is
+and in what light on i // session), so parts can be made in any order, by any number of processes,
+and a stopped run goes on where it was. Things before the face and what cameras do to pictures are
+drawn from a generator of their own: without them the same faces come out clean.
 """
 
 from __future__ import annotations
