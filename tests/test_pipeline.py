@@ -16,12 +16,13 @@ import pytest
 import freeavatar
 from freeavatar.animation import AnimationClip
 from freeavatar.avatars.catalog import resolve
-from freeavatar.errors import NoFaceFound, OutputError
+from freeavatar.errors import NoFaceFound, OutputError, UsageError
 from freeavatar.export.controls_csv import read_controls
 from freeavatar.export.livelink import read_livelink
 from freeavatar.inference import manifest
 from freeavatar.motion.bridge import BridgeConfig
 from freeavatar.motion.calibrate import NeutralConfig
+from freeavatar.motion.profile import ActorProfile
 from freeavatar.motion.smooth import SmoothingConfig
 from freeavatar.performance import Performance, watch
 from freeavatar.pipeline import AnimateOptions, Models, act, animate
@@ -100,6 +101,16 @@ def test_looking_twice_takes_the_mean_of_a_face_and_its_mirror_image(clip_with_a
     other = models.animator.controls(mirrored[twice.found], ARKIT)[:, ARKIT.mirror_columns]
     curves = act(twice, ARKIT, models.animator, RAW).values[twice.found]
     np.testing.assert_allclose(curves, (one + other) / 2, atol=1e-6)
+
+
+def test_a_profile_knows_no_mirror_image(tmp_path):
+    profile = ActorProfile(
+        "take.mp4", "", 1.0, np.zeros(384, np.float32), np.zeros(3), np.ones(len(ARKIT))
+    )
+    options = AnimateOptions(look_twice=True, profile=profile)
+    with pytest.raises(UsageError, match="mirror image"):
+        animate(tmp_path / "take.mp4", [], tmp_path / "out", options)
+    assert not (tmp_path / "out").exists()
 
 
 @stand_in

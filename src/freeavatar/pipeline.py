@@ -22,7 +22,7 @@ from freeavatar.capture.actors import choose, find_people
 from freeavatar.capture.follow import open_networks
 from freeavatar.capture.track import Anchor, TrackConfig
 from freeavatar.capture.video import open_video
-from freeavatar.errors import InputError, NoFaceFound
+from freeavatar.errors import InputError, NoFaceFound, UsageError
 from freeavatar.export.files import refuse_existing
 from freeavatar.export.registry import (
     FORMATS,
@@ -65,7 +65,7 @@ class AnimateOptions:
     track: TrackConfig = field(default_factory=TrackConfig)
     look_twice: bool = False
     """Read every face a second time as a mirror shows it, and take the mean: truer curves for twice
-    the encoder's time."""
+    the encoder's time. Not with a profile, which knows no mirror image."""
     neutral: NeutralConfig = field(default_factory=NeutralConfig)
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     bridge: BridgeConfig = field(default_factory=BridgeConfig)
@@ -128,6 +128,11 @@ def animate(
     `capture.actors.find_people`.
     """
     options, on_progress = options or AnimateOptions(), on_progress or _unwatched
+    if options.look_twice and options.profile is not None:
+        raise UsageError(
+            "A profile knows the actor's face at rest, but not its mirror image, which "
+            "--look-twice reads too. Leave out one of the two."
+        )
     formats = choose_formats(options.formats)
     names = [avatar.name for avatar in avatars]
     refuse_existing(planned_files(folder, formats, names), options.overwrite)

@@ -128,8 +128,10 @@ def test_weights_without_heads_get_heads_that_read_them(renders: Path, tmp_path:
         if not name.startswith("network.spread"):  # its statistics follow every batch
             torch.testing.assert_close(tensors[name], tensor, rtol=0, atol=0)
     assert tensors["controls.weight"].abs().max() > 0
-    untaught = ExpressionTrainer(CONFIG.model)
-    assert not torch.equal(tensors["head.weight"], untaught.head.weight)
+    fresh = finetune([renders], [], None, tmp_path / "fresh", still)
+    untaught = load_checkpoint(fresh, KIND).tensors  # of the same seed, at a rate of zero
+    torch.testing.assert_close(tensors["emotion.weight"], untaught["emotion.weight"])
+    assert not torch.equal(tensors["head.weight"], untaught["head.weight"])
 
 
 def test_no_renders_are_named(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ class Command:
     """Frame rate of the curves; the input's own frames when left out. Videos keep the input's."""
     look_twice: bool = False
     """Read every face a second time as a mirror shows it, and take the mean: curves are a little
-    truer, and reading expressions takes twice as long."""
+    truer, and reading expressions takes twice as long. Not with --profile."""
     list_actors: bool = False
     """Only say who is in the inputs, for --actor."""
     track: Annotated[TrackConfig, tyro.conf.arg(name="")] = field(default_factory=TrackConfig)

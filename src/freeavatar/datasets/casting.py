@@ -76,6 +76,13 @@ def make_render_set(
 ) -> RenderSet:
     """Load everybody; DataError when nobody plays or something that was named is not there."""
     _refuse_missing(config)
+    takes = sorted((config.data / "motion").glob("*.csv")) if config.data else []
+    takes = [path for path in takes if path.stem not in HELD_OUT_TAKES]
+    if config.takes_share and not takes:
+        raise DataError(
+            "There are no recorded takes to play. Name a folder with motion/*.csv (--data), or "
+            "leave out --takes."
+        )
     backgrounds = Backgrounds(tuple(_background_pictures(config.backgrounds)))
     groups = {"valid": _valid(config), "ict": _ict(config), "others": _others(config)}
     actors: list[Actor] = []
@@ -92,15 +99,10 @@ def make_render_set(
             f"Nobody plays: there are no {config.people} people in {config.data}. "
             "Held-out people need --data with avatars/valid or avatars/ict."
         )
-    takes = sorted((config.data / "motion").glob("*.csv")) if config.data else []
     return RenderSet(
         actors=tuple(actors),
         weights=tuple(weights),
-        motion=load_motion(
-            [path for path in takes if path.stem not in HELD_OUT_TAKES],
-            config.rare_share,
-            config.takes_share,
-        ),
+        motion=load_motion(takes, config.rare_share, config.takes_share),
         backgrounds=backgrounds,
         seed=seed + (0 if config.people == "training" else HELD_OUT_SEED),
         num=num,
