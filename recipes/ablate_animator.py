@@ -23,7 +23,7 @@ import torch
 import tyro
 
 from freeavatar.animator.data import encode_crops
-from freeavatar.animator.export import export_animator, load_animator
+from freeavatar.animator.export import export_animator, load_animator, save_finished
 from freeavatar.animator.identity import ARKIT_MEMBER, Cast, DrivenRig
 from freeavatar.animator.model import AnimatorConfig, Conditioning
 from freeavatar.animator.runtime import Animator
@@ -230,6 +230,7 @@ class Bench:
             loop=dataclasses.replace(config.loop, seed=seed),
         )
         checkpoint = train_animator(self.lessons, cast, folder, config)
+        save_finished(checkpoint, checkpoint, self.lessons, share=0.0)
         export_animator(checkpoint, folder)
         return sum(p.numel() for p in load_animator(checkpoint)[0].parameters()) / 1e6
 

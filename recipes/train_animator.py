@@ -34,7 +34,7 @@ from freeavatar.animator.data import (
     save_table,
     together,
 )
-from freeavatar.animator.export import export_animator, save_widened
+from freeavatar.animator.export import export_animator, save_finished
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
 from freeavatar.animator.model import AnimatorConfig, Conditioning
 from freeavatar.animator.onlooker import Onlooker
@@ -134,7 +134,7 @@ def main(options: Options) -> None:
     )
     if os.environ.get("RANK", "0") == "0":
         final = options.out / "final.safetensors"
-        save_widened(checkpoint, final, lessons, options.reach)
+        save_finished(checkpoint, final, lessons, options.reach)
         print(*export_animator(final, options.out))
         # Beside the animator, so that the folder is all that `--networks` asks for.
         shutil.copyfile(exported(options.expression), options.out / "expression.onnx")

@@ -131,6 +131,9 @@ def animator_table(driven, trunk):
         "codes": np.zeros((1, 4), np.float32),
         "vectors": np.zeros((num, 8), np.float32),
         "biases": np.zeros(num, np.float32),
+        "readouts": np.zeros((num, 16), np.float16),
+        "offsets": np.zeros(num, np.float32),
+        "shares": np.zeros(num, np.float32),
         "cast": np.frombuffer(json.dumps(Cast((driven,)).to_json()).encode(), np.uint8),
         "trunk": np.frombuffer(trunk.encode(), np.uint8),
     }

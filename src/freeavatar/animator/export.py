@@ -9,11 +9,14 @@ import numpy as np
 import torch
 
 from freeavatar.animator.identity import Cast
+from freeavatar.animator.linear import add_linear_readout
 from freeavatar.animator.model import Animator, AnimatorConfig
 from freeavatar.animator.reach import SHARE, widen
 from freeavatar.animator.train import KIND, Lessons
 from freeavatar.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from freeavatar.training.onnx_files import store_in_half_precision, strip_traces
+
+_INPUTS = ("features", "neutral", "code", "vectors", "biases", "readouts", "offsets", "shares")
 
 
 def load_animator(checkpoint: Path) -> tuple[Animator, Cast]:
@@ -26,11 +29,12 @@ def load_animator(checkpoint: Path) -> tuple[Animator, Cast]:
     return model.eval(), cast
 
 
-def save_widened(checkpoint: Path, out: Path, lessons: Lessons, share: float = SHARE) -> None:
-    """The same network with curves that go farther (`reach.widen`)."""
+def save_finished(checkpoint: Path, out: Path, lessons: Lessons, share: float = SHARE) -> None:
+    """The same network with curves that go farther (`reach.widen`) and a linear map beside it."""
     loaded = load_checkpoint(checkpoint, KIND)
     model, cast = load_animator(checkpoint)
     widen(model, cast, lessons.renders, lessons.own, share)
+    add_linear_readout(model, cast, lessons.renders, lessons.faces)
     progress = loaded.progress | {"reach": share}
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
     save_checkpoint(out, Checkpoint(KIND, loaded.config, progress, tensors))
@@ -50,11 +54,14 @@ def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
             torch.zeros(3, config.code_size),
             torch.zeros(5, config.width),
             torch.zeros(5),
+            torch.zeros(5, config.num_features),
+            torch.zeros(5),
+            torch.zeros(5),
         ),
         dynamo=True,
-        input_names=["features", "neutral", "code", "vectors", "biases"],
+        input_names=list(_INPUTS),
         output_names=["controls"],
-        dynamic_shapes=({0: sample}, {0: sample}, {0: sample}, {0: control}, {0: control}),
+        dynamic_shapes=(*[{0: sample}] * 3, *[{0: control}] * 5),
         verbose=False,
     )
     assert program is not None
@@ -70,8 +77,11 @@ def write_table(path: Path, model: Animator, cast: Cast, trunk: str = "") -> Non
     np.savez_compressed(
         path,
         codes=model.codes.detach().numpy(),
-        vectors=model.vectors.detach().numpy(),
+        vectors=model.vectors.detach().numpy().astype(np.float16),
         biases=model.biases.detach().numpy(),
+        readouts=model.readouts.numpy().astype(np.float16),
+        offsets=model.offsets.numpy(),
+        shares=model.shares.numpy(),
         usual=model.usual.detach().numpy(),
         cast=np.frombuffer(json.dumps(cast.to_json()).encode(), np.uint8),
         trunk=np.frombuffer(trunk.encode(), np.uint8),

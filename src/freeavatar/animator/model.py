@@ -7,6 +7,9 @@ and a new avatar brings only its code and its control vectors.
 
 The actor has a say too: what a face does is read from how its features differ from those of the
 same face at rest, where that is known.
+
+Beside the network, every control is read straight off the features by a linear map
+(`animator/linear.py`); what comes out is the mean of both, where such a map is known.
 """
 
 from __future__ import annotations
@@ -81,8 +84,8 @@ class ConditionedBlock(nn.Module):
 
 
 class AnimatorTrunk(nn.Module):
-    """(features, neutral features, avatar code, control vectors) -> each control's place in its
-    range, in [0, 1]."""
+    """(features, neutral features, avatar code, control vectors, linear read-outs) -> each
+    control's place in its range, in [0, 1]."""
 
     def __init__(self, config: AnimatorConfig) -> None:
         super().__init__()
@@ -104,8 +107,13 @@ class AnimatorTrunk(nn.Module):
         code: Float[Tensor, "sample code"],
         vectors: Float[Tensor, "control width"],
         biases: Float[Tensor, " control"],
+        readouts: Float[Tensor, "control feature"],
+        offsets: Float[Tensor, " control"],
+        shares: Float[Tensor, " control"],
     ) -> Float[Tensor, "sample control"]:
-        return torch.sigmoid(self.raw(features, neutral, code, vectors, biases))
+        learned = torch.sigmoid(self.raw(features, neutral, code, vectors, biases))
+        straight = (features / self.spread) @ readouts.T + offsets
+        return torch.lerp(learned, straight.clamp(0.0, 1.0), shares)
 
     def raw(
         self,
@@ -115,7 +123,7 @@ class AnimatorTrunk(nn.Module):
         vectors: Float[Tensor, "control width"],
         biases: Float[Tensor, " control"],
     ) -> Float[Tensor, "sample control"]:
-        """The same before the squashing into [0, 1]."""
+        """What the network says, before the squashing into [0, 1]."""
         moved, person = (features - neutral) / self.spread, self.person(neutral / self.spread)
         seen = self.even(torch.cat([moved, person], dim=1))
         if self.config.conditioning == "concat":
@@ -140,6 +148,13 @@ class Animator(nn.Module):
         self.vectors = nn.Parameter(torch.randn(num_controls, config.width) / config.width**0.5)
         # Most controls rest at the low end of their range most of the time.
         self.biases = nn.Parameter(torch.full((num_controls,), -2.0))
+        self.readouts: Tensor
+        self.offsets: Tensor
+        self.shares: Tensor
+        """How much of each control the linear map says: nothing until it is fitted."""
+        self.register_buffer("readouts", torch.zeros(num_controls, config.num_features))
+        self.register_buffer("offsets", torch.zeros(num_controls))
+        self.register_buffer("shares", torch.zeros(num_controls))
 
     def forward(
         self,
@@ -148,8 +163,21 @@ class Animator(nn.Module):
         slots: Int[Tensor, " control"],
         neutral: Float[Tensor, "sample feature"] | None = None,
     ) -> Float[Tensor, "sample control"]:
-        """Controls of one avatar; `slots` are the rows of its controls in the vector table, and
+        """Controls of one avatar; `slots` are the rows of its controls in the tables, and
         `neutral` the features of each actor's neutral face, None where they are not known."""
+        code, neutral = self._told(features, avatar, neutral)
+        vectors, biases = self.vectors[slots], self.biases[slots]
+        straight = self.readouts[slots], self.offsets[slots], self.shares[slots]
+        return self.trunk(features, neutral, code, vectors, biases, *straight)
+
+    def learned(
+        self,
+        features: Float[Tensor, "sample feature"],
+        avatar: int,
+        slots: Int[Tensor, " control"],
+        neutral: Float[Tensor, "sample feature"] | None = None,
+    ) -> Float[Tensor, "sample control"]:
+        """What the network alone says: training teaches it without the linear map."""
         return torch.sigmoid(self.raw(features, avatar, slots, neutral))
 
     def raw(
@@ -160,7 +188,13 @@ class Animator(nn.Module):
         neutral: Float[Tensor, "sample feature"] | None = None,
     ) -> Float[Tensor, "sample control"]:
         """The same before the squashing into [0, 1]."""
-        code = self.codes[avatar].expand(len(features), -1)
+        code, neutral = self._told(features, avatar, neutral)
+        return self.trunk.raw(features, neutral, code, self.vectors[slots], self.biases[slots])
+
+    def _told(
+        self, features: Tensor, avatar: int, neutral: Tensor | None
+    ) -> tuple[Float[Tensor, "sample code"], Float[Tensor, "sample feature"]]:
+        """The avatar's code and the actor's neutral face, a row for each sample."""
         if neutral is None:
             neutral = self.usual.expand(len(features), -1)
-        return self.trunk.raw(features, neutral, code, self.vectors[slots], self.biases[slots])
+        return self.codes[avatar].expand(len(features), -1), neutral

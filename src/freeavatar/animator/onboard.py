@@ -36,6 +36,7 @@ from freeavatar.animator.data import (
 from freeavatar.animator.export import load_animator, write_table
 from freeavatar.animator.identity import Cast, DrivenRig
 from freeavatar.animator.likeness import understood
+from freeavatar.animator.linear import arkit_readout, put_into
 from freeavatar.animator.model import Animator
 from freeavatar.animator.onlooker import Onlooker
 from freeavatar.animator.reach import widen
@@ -421,12 +422,12 @@ def _fit_animator(
     on_progress: OnProgress,
 ) -> Animator:
     """The shared trunk with a code and control vectors for this avatar."""
-    shared, cast = load_animator(networks.animator_weights)
+    shared, shared_cast = load_animator(networks.animator_weights)
     model = Animator(shared.config, 1, len(member.rig))
     model.trunk.load_state_dict(shared.trunk.state_dict())
     model.trunk.requires_grad_(False)
     model.usual.copy_(shared.usual)
-    rows = {name: i for i, name in enumerate(cast.control_names)}
+    rows = {name: i for i, name in enumerate(shared_cast.control_names)}
     with torch.no_grad():
         model.codes[0] = shared.codes.mean(0)
         for column, name in enumerate(member.rig.names):
@@ -436,7 +437,7 @@ def _fit_animator(
             elif member.arkit_to_rig[column].any():
                 # Begin as the mixture of ARKit controls that it is understood to be.
                 mixture = torch.from_numpy(member.arkit_to_rig[column])
-                arkit = torch.tensor(cast.slots(cast.members[0]))
+                arkit = torch.tensor(shared_cast.slots(shared_cast.members[0]))
                 model.vectors[column] = mixture @ shared.vectors[arkit] / mixture.sum().clamp_min(1)
     # What names or shape tell is better left alone by looks, which overdo real faces
     # (docs/experiments.md); without either, looks are all that tells meanings.
@@ -467,4 +468,5 @@ def _fit_animator(
     )
     fitted, cast = load_animator(checkpoint)
     widen(fitted, cast, lessons.renders, lessons.own)
+    put_into(fitted, cast, arkit_readout(shared, shared_cast))
     return fitted

@@ -20,6 +20,9 @@ from freeavatar.errors import AvatarError, WeightsError
 from freeavatar.inference import open_session, shipped
 from freeavatar.rig import ARKIT, RigSpec
 
+_TABLES = ("codes", "vectors", "biases", "readouts", "offsets", "shares", "cast")
+"""Of a file of avatars."""
+
 
 @dataclass(frozen=True)
 class _Member:
@@ -27,6 +30,9 @@ class _Member:
     code: Float[np.ndarray, " code"]
     vectors: Float[np.ndarray, "control width"]
     biases: Float[np.ndarray, " control"]
+    readouts: Float[np.ndarray, "control feature"]
+    offsets: Float[np.ndarray, " control"]
+    shares: Float[np.ndarray, " control"]
 
 
 class Animator:
@@ -121,6 +127,9 @@ class Animator:
             "code": np.tile(member.code, (len(features), 1)),
             "vectors": member.vectors,
             "biases": member.biases,
+            "readouts": member.readouts,
+            "offsets": member.offsets,
+            "shares": member.shares,
         }
         (shares,) = self._session.run(None, inputs)
         return rig.clamp(rig.minimum + shares * (rig.maximum - rig.minimum))
@@ -143,17 +152,20 @@ def _read_personal(path: Path, rig: RigSpec, trunk: str) -> _Member:
     )
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            tables = {name: file[name] for name in ("codes", "vectors", "biases", "cast", "trunk")}
-        member = _members_of(tables)[0]
-        made_for = tables["trunk"].tobytes().decode()
+            made_for = file["trunk"].tobytes().decode()
+            # What another version wrote may lack tables, and is whole all the same.
+            same_version = made_for == trunk
+            tables = {name: file[name] for name in (_TABLES if same_version else ("cast",))}
+        driven = Cast.from_json(json.loads(tables["cast"].tobytes())).members[0]
+        member = _members_of(tables)[0] if same_version else None
     except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile) as error:
         raise WeightsError(f"{path} is damaged ({error}). {again} it.") from error
-    if member.driven.rig.digest != rig.digest:
+    if driven.rig.digest != rig.digest:
         raise WeightsError(
-            f"{path} was trained for another rig: it has {len(member.driven.rig)} controls, the "
+            f"{path} was trained for another rig: it has {len(driven.rig)} controls, the "
             f"avatar {len(rig)}, or their names differ. {again} it."
         )
-    if made_for != trunk:
+    if member is None:
         raise WeightsError(f"{path} was trained with another version of freeavatar. {again} it.")
     return member
 
@@ -162,7 +174,7 @@ def _read_table(path: Path) -> tuple[list[_Member], Float[np.ndarray, " feature"
     """All whom the network knows, and a neutral face's features."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            tables = {name: file[name] for name in ("codes", "vectors", "biases", "cast", "usual")}
+            tables = {name: file[name] for name in (*_TABLES, "usual")}
         return _members_of(tables), tables["usual"]
     except (OSError, ValueError, KeyError, EOFError, IndexError, BadZipFile) as error:
         raise WeightsError(f"{path} is not a table of avatars ({error}).") from error
@@ -174,8 +186,11 @@ def _members_of(tables: dict[str, np.ndarray]) -> list[_Member]:
         _Member(
             driven,
             tables["codes"][i],
-            tables["vectors"][cast.slots(driven)],
+            tables["vectors"][cast.slots(driven)].astype(np.float32),
             tables["biases"][cast.slots(driven)],
+            tables["readouts"][cast.slots(driven)].astype(np.float32),
+            tables["offsets"][cast.slots(driven)],
+            tables["shares"][cast.slots(driven)],
         )
         for i, driven in enumerate(cast.members)
     ]

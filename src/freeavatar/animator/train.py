@@ -32,7 +32,8 @@ from freeavatar.renderer.data import AvatarSet, range_shares
 from freeavatar.renderer.losses import picture_loss, region_weights
 from freeavatar.training.loop import LoopConfig, Losses, Run
 
-KIND = "freeavatar-animator"
+KIND = "freeavatar-animator-2"
+"""The second has linear read-outs."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,8 @@ class AnimatorTrainer:
         if not self.config.weights.names:
             return {}
         features = self._noisy(self.renders["features"][batch.renders])
-        predicted = self.model(features, part.number, part.slots, self._noisy(batch.neutrals))
+        neutrals = self._noisy(batch.neutrals)
+        predicted = self.model.learned(features, part.number, part.slots, neutrals)
         target = part.target[batch.renders]
         return {
             "names": known_mse(predicted, target, part.weights),
@@ -311,7 +313,7 @@ class AnimatorTrainer:
         if own is None or not self.config.weights.own:
             return {}
         rows = batch.own[part.number]
-        predicted = self.model(
+        predicted = self.model.learned(
             self._noisy(own.features[rows]),
             part.number,
             part.slots,
@@ -326,7 +328,7 @@ class AnimatorTrainer:
         plain, mirrored = (self._noisy(table["features"][batch.faces]) for table in self.faces)
         raw = self.model.raw(plain, part.number, part.slots)
         predicted = torch.sigmoid(raw)
-        of_mirrored = self.model(mirrored, part.number, part.slots)
+        of_mirrored = self.model.learned(mirrored, part.number, part.slots)
         found = {
             "mirror": mirror_loss(predicted, of_mirrored, part.mirror, part.weights),
             "sparsity": sparsity_loss(predicted, part.rest),
@@ -357,7 +359,7 @@ class AnimatorTrainer:
         if own is not None and rows is not None:
             features.append(own.features[rows])
             sources.append(own.embeddings[rows])
-        shares = self.model(torch.cat(features), part.number, part.slots)
+        shares = self.model.learned(torch.cat(features), part.number, part.slots)
         pictures, seen = onlooker.look([(shares, likeness)])
         found = {"consistency": consistency_loss(seen.float(), torch.cat(sources))}
         if own is not None and rows is not None and own.pictures is not None:

@@ -1,0 +1,133 @@
+"""Controls read straight off the features, beside the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from freeavatar.animator.data import FaceTables, FeatureTable
+from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
+from freeavatar.animator.linear import (
+    SHARE,
+    Samples,
+    add_linear_readout,
+    arkit_readout,
+    as_we_would,
+    fit,
+)
+from freeavatar.animator.model import Animator, AnimatorConfig
+from freeavatar.rig import ARKIT, Control, RigSpec
+
+NUM, NUM_FEATURES = 800, 60
+JAW, SMILE = ARKIT.index("jawOpen"), ARKIT.index("mouthSmileLeft")
+RIG = RigSpec(
+    "creature",
+    (
+        Control("mouth", minimum=-1.0, maximum=1.0, region="jaw"),
+        Control("gill", region="mouth"),
+    ),
+)
+"""A control that goes both ways and is ARKit's jaw by name, and one that no name explains."""
+
+NAMES = np.zeros((2, 52), np.float32)
+NAMES[0, JAW] = 1.0
+CAST = Cast((arkit_member(), DrivenRig("creature", RIG, NAMES)))
+RNG = np.random.default_rng(0)
+TRUE = RNG.standard_normal((52, NUM_FEATURES)) * 0.02
+
+
+def renders(num: int = NUM) -> FeatureTable:
+    rng = np.random.default_rng(1)
+    features = rng.standard_normal((num, NUM_FEATURES)).astype(np.float32)
+    controls = (0.4 + features @ TRUE.T).astype(np.float32)
+    return FeatureTable(features, features, controls, np.ones(num, np.float32), np.arange(num) % 5)
+
+
+@pytest.fixture
+def model() -> Animator:
+    torch.manual_seed(0)
+    config = AnimatorConfig(NUM_FEATURES, 16, 1, code_size=4)
+    return Animator(config, 2, len(CAST.control_names)).eval()
+
+
+@torch.no_grad()
+def answers(model: Animator, table: FeatureTable, member: int = 0) -> np.ndarray:
+    slots = torch.from_numpy(CAST.slots(CAST.members[member]))
+    return model(torch.from_numpy(table.features), member, slots).numpy()
+
+
+def test_least_squares_finds_what_made_the_targets_and_passes_over_what_is_not_known() -> None:
+    table = renders()
+    targets = table.controls.copy()
+    targets[: NUM // 2, JAW] = np.nan
+    targets[:, SMILE] = np.nan
+    found = fit([Samples(table.features, targets, np.ones(NUM))], 1e-6)
+    rest = np.arange(52) != SMILE
+    np.testing.assert_allclose(found.weights[rest], TRUE[rest], atol=1e-4)
+    np.testing.assert_allclose(found.offsets[rest], 0.4, atol=1e-4)
+    assert not found.weights[SMILE].any(), "what nobody knows is not made up"
+
+
+def test_samples_count_as_much_as_their_weight() -> None:
+    table = renders()
+    samples = Samples(table.features, table.controls, np.ones(NUM))
+    wrong = Samples(table.features, table.controls + 1.0, np.full(NUM, 0.25))
+    found = fit([samples, wrong], 1e-6)
+    np.testing.assert_allclose(found.offsets, 0.4 + 0.2, atol=1e-3)
+
+
+def test_a_model_is_the_mean_of_network_and_linear_map(model: Animator) -> None:
+    table = renders()
+    slots = torch.from_numpy(CAST.slots(CAST.members[0]))
+    with torch.no_grad():
+        learned = model.learned(torch.from_numpy(table.features), 0, slots).numpy()
+    np.testing.assert_array_equal(answers(model, table), learned)
+    add_linear_readout(model, CAST, table)
+    straight = arkit_readout(model, CAST)(table.features).clip(0.0, 1.0)
+    expected = (1 - SHARE) * learned + SHARE * straight
+    np.testing.assert_allclose(answers(model, table), expected, atol=1e-5)
+
+
+def test_a_teacher_says_which_way_but_not_how_far() -> None:
+    rng = np.random.default_rng(2)
+    said = 0.3 + 0.1 * rng.standard_normal((500, 2))
+    hints = np.stack([7.0 - 5.0 * said[:, 0], np.full(500, np.nan)], axis=1)
+    as_ours = as_we_would(hints, said)
+    np.testing.assert_allclose(as_ours[:, 0].mean(), said[:, 0].mean())
+    np.testing.assert_allclose(as_ours[:, 0].std(), said[:, 0].std())
+    assert np.corrcoef(as_ours[:, 0], said[:, 0])[0, 1] < -0.999
+    assert np.isnan(as_ours[:, 1]).all()
+
+
+def test_real_faces_turn_the_map_where_a_teacher_is_sure(model: Animator) -> None:
+    table = renders(200)
+    hints = np.full((NUM, 52), np.nan, np.float32)
+    hints[:, JAW] = 0.4 - renders().features @ TRUE[JAW]
+    real = renders()
+
+    def of_faces(confidence: float) -> np.ndarray:
+        sure = np.full(NUM, confidence, np.float32)
+        faces = FeatureTable(real.features, real.features, hints, sure, np.full(NUM, -1))
+        add_linear_readout(model, CAST, table, FaceTables(faces, faces))
+        return arkit_readout(model, CAST).weights[JAW]
+
+    assert of_faces(0.0) @ TRUE[JAW] > 0.0
+    assert of_faces(1.0) @ TRUE[JAW] < 0.0
+
+
+def test_an_avatar_gets_what_its_names_mean_and_what_has_no_name_is_left_to_the_network(
+    model: Animator,
+) -> None:
+    table = renders()
+    add_linear_readout(model, CAST, table)
+    arkit, (mouth, gill) = arkit_readout(model, CAST), CAST.slots(CAST.members[1])
+    # Half of the range lies below rest.
+    np.testing.assert_allclose(model.readouts[mouth].numpy(), arkit.weights[JAW] / 2, atol=1e-6)
+    np.testing.assert_allclose(float(model.offsets[mouth]), 0.5 + arkit.offsets[JAW] / 2, atol=1e-6)
+    assert float(model.shares[mouth]) == SHARE
+    with torch.no_grad():
+        features = torch.from_numpy(table.features)
+        slots = torch.tensor([int(gill)])
+        learned = model.learned(features, 1, slots)
+        torch.testing.assert_close(model(features, 1, slots), learned, rtol=0.0, atol=1e-6)
