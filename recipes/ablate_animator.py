@@ -57,6 +57,8 @@ ROWS: dict[str, dict[str, float]] = {
 }
 NO_LOOKS = ROWS["no consistency, no pixels"]
 NO_OVERSAMPLING = "no oversampling of rare shapes"
+LINEAR = "a linear map beside it"
+"""All other rows are the network alone."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Options:
     """Avatars on which real faces are shown and compared."""
     seeds: tuple[int, ...] = (0,)
     """Each row is trained once with each; the table has the means, and half of the spread."""
-    rows: tuple[str, ...] = (*ROWS, NO_OVERSAMPLING, "conditioning", "separate")
+    rows: tuple[str, ...] = (*ROWS, NO_OVERSAMPLING, LINEAR, "conditioning", "separate")
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Scores:
 
 def main(options: Options) -> None:
     cv2.setNumThreads(1)
-    unknown = set(options.rows) - {*ROWS, NO_OVERSAMPLING, "conditioning", "separate"}
+    unknown = set(options.rows) - {*ROWS, NO_OVERSAMPLING, LINEAR, "conditioning", "separate"}
     if unknown:
         raise SystemExit(f"There are no rows {', '.join(sorted(unknown))}.")
     lessons, cast = prepare(options.train)
@@ -132,6 +134,8 @@ def main(options: Options) -> None:
             lines.append(bench.joint(row, ROWS[row]))
         elif row == NO_OVERSAMPLING:
             lines.append(bench.joint(row, {}, oversampling=1.0))
+        elif row == LINEAR:
+            lines.append(bench.joint(row, {}, linear=True))
         elif row == "conditioning":
             for how in get_args(Conditioning):
                 lines.append(bench.joint(f"conditioning {how}, no looks", NO_LOOKS, how))
@@ -176,13 +180,14 @@ class Bench:
         off: dict[str, float],
         conditioning: Conditioning | None = None,
         oversampling: float | None = None,
+        linear: bool = False,
     ) -> str:
-        """One network for all avatars."""
+        """One network for all avatars; `linear`: and a linear map beside it."""
         folder = self.options.out / name.replace(" ", "-").replace(",", "")
         config = self.config(self.options.steps, off, conditioning, oversampling)
         found, size = [], 0.0
         for seed in self.options.seeds:
-            size = self.train(folder / str(seed), self.cast, config, seed)
+            size = self.train(folder / str(seed), self.cast, config, seed, linear)
             found.append(scores(Animator.load(folder / str(seed)), self.cast, self.judge))
         return table_row(name, found, size)
 
@@ -221,7 +226,14 @@ class Bench:
             loop=LoopConfig(num_steps=steps, learning_rate=1e-3, weight_decay=0.02, ema_decay=0.99),
         )
 
-    def train(self, folder: Path, cast: Cast, config: AnimatorTrainConfig, seed: int) -> float:
+    def train(
+        self,
+        folder: Path,
+        cast: Cast,
+        config: AnimatorTrainConfig,
+        seed: int,
+        linear: bool = False,
+    ) -> float:
         """Millions of weights of the network that `folder` has afterwards."""
         shutil.rmtree(folder, ignore_errors=True)
         config = dataclasses.replace(
@@ -230,7 +242,8 @@ class Bench:
             loop=dataclasses.replace(config.loop, seed=seed),
         )
         checkpoint = train_animator(self.lessons, cast, folder, config)
-        save_finished(checkpoint, checkpoint, self.lessons, share=0.0)
+        if linear:
+            save_finished(checkpoint, checkpoint, self.lessons, share=0.0)
         export_animator(checkpoint, folder)
         return sum(p.numel() for p in load_animator(checkpoint)[0].parameters()) / 1e6
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,9 +37,14 @@ def save_finished(checkpoint: Path, out: Path, lessons: Lessons, share: float = 
     model, cast = load_animator(checkpoint)
     widen(model, cast, lessons.renders, lessons.own, share)
     add_linear_readout(model, cast, lessons.renders, lessons.faces)
-    progress = loaded.progress | {"reach": share}
+    save_animator(out, model, cast, loaded.progress | {"reach": share})
+
+
+def save_animator(out: Path, model: Animator, cast: Cast, progress: dict[str, Any]) -> None:
+    """What `load_animator` reads; `progress` says how it was made."""
+    described = dataclasses.asdict(model.config) | {"cast": cast.to_json()}
     tensors = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    save_checkpoint(out, Checkpoint(KIND, loaded.config, progress, tensors))
+    save_checkpoint(out, Checkpoint(KIND, described, progress, tensors))
 
 
 def export_animator(checkpoint: Path, folder: Path) -> tuple[Path, Path]:
