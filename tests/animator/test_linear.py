@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from freeavatar.animator.data import FaceTables, FeatureTable
+from freeavatar.animator.export import load_animator, save_animator, save_finished
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
 from freeavatar.animator.linear import (
     SHARE,
@@ -17,6 +20,7 @@ from freeavatar.animator.linear import (
     fit,
 )
 from freeavatar.animator.model import Animator, AnimatorConfig
+from freeavatar.animator.train import Lessons
 from freeavatar.rig import ARKIT, Control, RigSpec
 
 NUM, NUM_FEATURES = 800, 60
@@ -87,6 +91,17 @@ def test_a_model_is_the_mean_of_network_and_linear_map(model: Animator) -> None:
     straight = arkit_readout(model, CAST)(table.features).clip(0.0, 1.0)
     expected = (1 - SHARE) * learned + SHARE * straight
     np.testing.assert_allclose(answers(model, table), expected, atol=1e-5)
+
+
+def test_a_training_ends_with_it(model: Animator, tmp_path: Path) -> None:
+    table = renders()
+    save_animator(tmp_path / "trained", model, CAST, {})
+    save_finished(tmp_path / "trained", tmp_path / "finished", Lessons(table))
+    finished, _ = load_animator(tmp_path / "finished")
+    add_linear_readout(model, CAST, table)
+    torch.testing.assert_close(finished.readouts, model.readouts)
+    torch.testing.assert_close(finished.shares, model.shares)
+    assert finished.shares.max() == SHARE
 
 
 def test_a_teacher_says_which_way_but_not_how_far() -> None:

@@ -13,8 +13,10 @@ import pytest
 import torch
 
 from freeavatar.animator import onboard as onboarding
-from freeavatar.animator.export import export_animator
-from freeavatar.animator.identity import Cast, arkit_member
+from freeavatar.animator.export import export_animator, load_animator, save_animator
+from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
+from freeavatar.animator.likeness import understood
+from freeavatar.animator.linear import SHARE, arkit_readout, by_name
 from freeavatar.animator.model import Animator as Network
 from freeavatar.animator.model import AnimatorConfig
 from freeavatar.animator.onboard import (
@@ -25,7 +27,6 @@ from freeavatar.animator.onboard import (
     work_name,
 )
 from freeavatar.animator.runtime import Animator
-from freeavatar.animator.train import KIND
 from freeavatar.avatars.gltf import load_avatar
 from freeavatar.checkpoints import Checkpoint, save_checkpoint
 from freeavatar.expression.encoder import KIND as ENCODER_KIND
@@ -59,8 +60,11 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> SharedNetworks:
     _save(root / "expression", ENCODER_KIND, dataclasses.asdict(encoder_config), tensors)
     export_network(encoder, root / "expression")
     config, cast = AnimatorConfig(24, 32, 1, code_size=4), Cast((arkit_member(),))
-    described = dataclasses.asdict(config) | {"cast": cast.to_json()}
-    _save(root / "animator", KIND, described, Network(config, 1, 52).state_dict())
+    animator = Network(config, 1, 52)
+    animator.readouts.normal_(std=0.02)
+    animator.shares.fill_(SHARE)
+    (root / "animator").mkdir()
+    save_animator(root / "animator" / "final.safetensors", animator, cast, {})
     export_animator(root / "animator" / "final.safetensors", root / "animator")
     renderer_config = RendererConfig(16, (16, 16, 16), code_size=4)
     described = dataclasses.asdict(renderer_config) | {
@@ -89,7 +93,7 @@ def test_a_new_avatar_learns_and_nobody_else_changes(
     features = np.random.default_rng(0).standard_normal((5, 24)).astype(np.float32)
     before = Animator.load(networks.animator.parent)
     shared = [path.read_bytes() for path in dataclasses.astuple(networks)]
-    arkit, by_name = before.controls(features, ARKIT), before.controls(features, hero)
+    arkit, at_once = before.controls(features, ARKIT), before.controls(features, hero)
     stages: list[str] = []
     made = onboard(
         hero,
@@ -104,9 +108,16 @@ def test_a_new_avatar_learns_and_nobody_else_changes(
     assert list(dict.fromkeys(stages)) == STAGES
     after = Animator.load(networks.animator.parent)
     assert after.knows(hero)
-    assert np.abs(after.controls(features, hero) - by_name).max() > 1e-3
+    assert np.abs(after.controls(features, hero) - at_once).max() > 1e-3
     np.testing.assert_array_equal(after.controls(features, ARKIT), arkit)
     assert [path.read_bytes() for path in dataclasses.astuple(networks)] == shared
+    # The linear map of the shared network, as the names of this avatar's controls have it.
+    read_off = arkit_readout(*load_animator(networks.animator_weights))
+    expected = by_name(read_off, DrivenRig("hero", hero.rig, understood(hero)))
+    with np.load(made.weights) as file:
+        np.testing.assert_allclose(file["readouts"], expected.weights, atol=1e-3)
+        np.testing.assert_array_equal(file["shares"], np.float32(SHARE))
+    assert np.abs(expected.weights).max() > 0.02
     again = onboard(hero, tmp_path / "work", networks, SMALL, tmp_path / "again.npz")
     assert again.weights.read_bytes() == made.weights.read_bytes()
     assert again.worked_s == made.worked_s > 0.0, "a finished run that is repeated takes no time"
