@@ -4,10 +4,9 @@
 
 As `train_animator.py` does at its end, but on other pictures, and in minutes.
 
-Data      data/renders/views (render_actors.py --num 40000 --seed 7 --views 2),
-          data/faces/fairface
+Data      data/renders/views and data/renders/takes (render_actors.py), data/faces/fairface
 Hardware  2 CPU cores: 3 minutes of encoding, 10 seconds of least squares
-Expected  docs/experiments.md, "Straight off the features"
+Expected  docs/experiments.md, "Two guesses"
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Options:
     """What ships, or final.safetensors of train_animator.py."""
     encoder: Path = WEIGHTS_FOLDER / "expression.onnx"
     """What the animator was trained with."""
-    renders: tuple[Path, ...] = (Path("data/renders/views"),)
+    renders: tuple[Path, ...] = (Path("data/renders/views"), Path("data/renders/takes"))
     faces: Path = Path("data/faces/fairface")
     out: Path = Path("runs/animator-linear")
     num_renders: int = 30_000

@@ -4,9 +4,8 @@
         --extra-avatars data/heads --backgrounds data/faces/fairface --teachers COMPONENTS
     python recipes/render_actors.py --out data/renders/views --num 40000 --seed 7 --views 2 \\
         --extra-avatars data/heads --backgrounds data/faces/fairface --teachers COMPONENTS
-    python recipes/render_actors.py --out data/renders/takes --num 24000 --seed 11 --session 24 \\
-        --takes 0.8 --occluded 0.1 --camera-damage 0.1 --extra-avatars data/heads \\
-        --backgrounds data/faces/fairface
+    python recipes/render_actors.py --out data/renders/takes --num 18000 --seed 12 --takes 1 \\
+        --extra-avatars data/heads --backgrounds data/faces/fairface --teachers COMPONENTS
     python recipes/render_actors.py --out data/renders/sessions --num 30000 --seed 9 --session 24 \\
         --occluded 0.1 --camera-damage 0.1 --extra-avatars data/heads \\
         --backgrounds data/faces/fairface

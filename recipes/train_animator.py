@@ -25,6 +25,7 @@ import tyro
 
 from freeavatar.animator.data import (
     FaceTables,
+    FeatureTable,
     encode_faces,
     encode_own,
     encode_renders,
@@ -201,7 +202,7 @@ def cache_folder(options: Options) -> Path:
     encoder = (options.expression / "expression.onnx").read_bytes()
     counts = (
         options.num_renders, options.num_faces, options.num_own, options.seed, options.lifelike,
-        *map(str, options.renders),
+        *map(str, options.renders), *(f.name for f in dataclasses.fields(FeatureTable)),
     )  # fmt: skip
     if options.tokens is not None:
         counts = (*counts, len(list(options.tokens.glob("part-*.npz"))))

@@ -40,7 +40,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FeatureTabl
     rng = np.random.default_rng(0)
     controls = rng.uniform(0, 1, (8, 52)).astype(np.float32)
     features = rng.standard_normal((8, 24)).astype(np.float32)
-    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32), np.arange(8))
+    table = FeatureTable(
+        features, features[:, :4], controls, np.ones(8, np.float32), np.arange(8), np.ones(8, bool)
+    )
     config = AnimatorTrainConfig(
         model=AnimatorConfig(num_features=24, width=48, num_blocks=1, code_size=4),
         batch_size=16,
@@ -106,7 +108,9 @@ def test_every_conditioning_is_exported(tmp_path: Path, conditioning: Conditioni
     rng = np.random.default_rng(0)
     features = rng.standard_normal((8, 24)).astype(np.float32)
     controls = rng.uniform(0, 1, (8, 52)).astype(np.float32)
-    table = FeatureTable(features, features[:, :4], controls, np.ones(8, np.float32), np.arange(8))
+    table = FeatureTable(
+        features, features[:, :4], controls, np.ones(8, np.float32), np.arange(8), np.ones(8, bool)
+    )
     model = AnimatorConfig(24, 32, 1, code_size=4, conditioning=conditioning)
     config = AnimatorTrainConfig(
         model=model, batch_size=8, loop=LoopConfig(num_steps=20, device="cpu")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from freeavatar.animator.data import FaceTables, FeatureTable
 from freeavatar.animator.export import load_animator, save_animator, save_finished
 from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
 from freeavatar.animator.linear import (
+    MADE_UP,
     SHARE,
     Samples,
     add_linear_readout,
@@ -24,6 +26,7 @@ from freeavatar.animator.train import Lessons
 from freeavatar.rig import ARKIT, Control, RigSpec
 
 NUM, NUM_FEATURES = 800, 60
+ALL = np.ones(NUM, bool)
 JAW, SMILE = ARKIT.index("jawOpen"), ARKIT.index("mouthSmileLeft")
 RIG = RigSpec(
     "creature",
@@ -45,7 +48,9 @@ def renders(num: int = NUM) -> FeatureTable:
     rng = np.random.default_rng(1)
     features = rng.standard_normal((num, NUM_FEATURES)).astype(np.float32)
     controls = (0.4 + features @ TRUE.T).astype(np.float32)
-    return FeatureTable(features, features, controls, np.ones(num, np.float32), np.arange(num) % 5)
+    return FeatureTable(
+        features, features, controls, np.ones(num, np.float32), np.arange(num) % 5, ALL[:num]
+    )
 
 
 @pytest.fixture
@@ -123,12 +128,22 @@ def test_real_faces_turn_the_map_where_a_teacher_is_sure(model: Animator) -> Non
 
     def of_faces(confidence: float) -> np.ndarray:
         sure = np.full(NUM, confidence, np.float32)
-        faces = FeatureTable(real.features, real.features, hints, sure, np.full(NUM, -1))
+        faces = FeatureTable(real.features, real.features, hints, sure, np.full(NUM, -1), ALL)
         add_linear_readout(model, CAST, table, FaceTables(faces, faces))
         return arkit_readout(model, CAST).weights[JAW]
 
     assert of_faces(0.0) @ TRUE[JAW] > 0.0
     assert of_faces(1.0) @ TRUE[JAW] < 0.0
+
+
+def test_what_somebody_did_counts_more_than_what_was_made_up(model: Animator) -> None:
+    table = renders()
+    made_up = np.arange(NUM) % 2 == 0
+    controls = table.controls + made_up[:, None].astype(np.float32)
+    mixed = dataclasses.replace(table, controls=controls, lifelike=~made_up)
+    add_linear_readout(model, CAST, mixed)
+    offset = arkit_readout(model, CAST).offsets[JAW] - 0.4
+    assert abs(offset - MADE_UP / (1 + MADE_UP)) < 0.01
 
 
 def test_an_avatar_gets_what_its_names_mean_and_what_has_no_name_is_left_to_the_network(

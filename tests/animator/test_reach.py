@@ -31,7 +31,8 @@ def renders() -> FeatureTable:
     rng = np.random.default_rng(0)
     features = rng.standard_normal((NUM, 8)).astype(np.float32)
     controls = (rng.random((NUM, 52)) * (rng.random((NUM, 52)) < 0.3)).astype(np.float32)
-    return FeatureTable(features, features, controls, np.ones(NUM, np.float32), np.arange(NUM) % 5)
+    sure, everyone = np.ones(NUM, np.float32), np.ones(NUM, bool)
+    return FeatureTable(features, features, controls, sure, np.arange(NUM) % 5, everyone)
 
 
 def own(values: np.ndarray) -> OwnTable:

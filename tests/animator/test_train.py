@@ -63,7 +63,12 @@ def lessons() -> Lessons:
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         features = rng.standard_normal((NUM, 16)).astype(np.float32)
         return FeatureTable(
-            features, embeddings, controls, np.ones(NUM, np.float32), np.arange(NUM) % 3
+            features,
+            embeddings,
+            controls,
+            np.ones(NUM, np.float32),
+            np.arange(NUM) % 3,
+            np.ones(NUM, bool),
         )
 
     controls = rng.uniform(0, 1, (NUM, 52)).astype(np.float32)

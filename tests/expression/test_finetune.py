@@ -23,7 +23,7 @@ def batch() -> Batch:
     crops = np.zeros((8, 4, 4, 3), np.uint8)
     person = np.where(exact, 0, -1)
     samples = Samples(
-        crops, controls, controls, np.zeros((8, 3), np.float32), emotion, exact, person
+        crops, controls, controls, np.zeros((8, 3), np.float32), emotion, exact, person, ~exact
     )
     return Batch(samples, torch.device("cpu"))
 

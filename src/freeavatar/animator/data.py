@@ -14,7 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from freeavatar.animator.identity import DrivenRig
 from freeavatar.expression.augment import AugmentConfig, augment
@@ -45,6 +45,8 @@ class FeatureTable:
     """How far `controls` are to be believed, 0 to 1; 1 for renders."""
     people: Int[np.ndarray, " sample"]
     """Who it is, by number; -1 where nobody says."""
+    lifelike: Bool[np.ndarray, " sample"]
+    """Whether somebody really did this: a frame of a recorded take, or a real face."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -102,7 +104,8 @@ class _PoolSource:
 
         def draw(start: int, num: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
             samples = pool.draw(num, np.random.default_rng((self.seed, start)))
-            return samples.crops, {"controls": samples.controls, "people": samples.person}
+            truth = {"controls": samples.controls, "people": samples.person}
+            return samples.crops, truth | {"lifelike": samples.lifelike}
 
         return draw
 
@@ -169,6 +172,7 @@ class _FaceSource:
                 "confidence": np.tile(confidence[some], 2).astype(np.float32),
                 "mirrored": np.repeat([False, True], len(some)),
                 "people": np.full(2 * len(some), -1),
+                "lifelike": np.ones(2 * len(some), bool),
             }
 
         return draw
@@ -267,14 +271,17 @@ def encode_renders(
         table["controls"],
         np.ones(len(table["features"]), np.float32),
         table["people"],
+        table["lifelike"],
     )
 
 
 def from_tokens(folder: Path, checkpoint: Path) -> FeatureTable:
-    """Renders whose tokens `expression.refine` has left, read out by the checkpoint it made."""
+    """Renders whose tokens `expression.refine` has left, read out by the checkpoint it made; which
+    of them are frames of takes is not kept."""
     features, embeddings, controls = read_tokens(folder, load_network(checkpoint))
     num = len(features)
-    return FeatureTable(features, embeddings, controls, np.ones(num, np.float32), np.full(num, -1))
+    unknown = np.full(num, -1), np.zeros(num, bool)
+    return FeatureTable(features, embeddings, controls, np.ones(num, np.float32), *unknown)
 
 
 def together(one: FeatureTable, other: FeatureTable) -> FeatureTable:

@@ -23,8 +23,12 @@ from freeavatar.renderer.data import range_shares
 
 SHARE = 0.5
 """How much the linear map says of a control: a third and two thirds are nearly as good."""
-PENALTY = 0.01
+PENALTY = 0.1
 """On squared weights of people's read-outs, where features have a variance of 1."""
+MADE_UP = 0.1
+"""How much a render of an expression that nobody performed counts beside a frame of a take. What a
+picture hardly shows has to be guessed from what faces do together; the network has learned that of
+all expressions, and its errors are others (docs/experiments.md, "Two guesses")."""
 _FEWEST = 50.0
 """Samples of full weight below which nothing is fitted."""
 
@@ -50,7 +54,8 @@ def add_linear_readout(
 ) -> None:
     """Fit ARKit's controls, and put what they mean for every control into the model."""
     spread = model.trunk.spread.numpy()
-    samples = [Samples(renders.features / spread, renders.controls, renders.confidence)]
+    counted = renders.confidence * np.where(renders.lifelike, 1.0, MADE_UP)
+    samples = [Samples(renders.features / spread, renders.controls, counted)]
     arkit = fit(samples, PENALTY)
     if faces is not None:
         real = together(faces.plain, faces.mirrored)

@@ -46,7 +46,7 @@ from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.catalog import DEFAULT, resolve
 from freeavatar.checkpoints import load_checkpoint
 from freeavatar.datasets.actors import make_actor
-from freeavatar.datasets.motion_sources import MotionSources
+from freeavatar.datasets.motion_sources import SOURCES, MotionSources
 from freeavatar.datasets.render_variation import Backgrounds
 from freeavatar.datasets.renders import RenderSet, draw_shard
 from freeavatar.expression.augment import plain
@@ -360,7 +360,9 @@ def people_looks(
         shows = np.array([spec.actors[who].shows for who in truth["actor"]])
         controls = np.where(shows, truth["arkit"].astype(np.float32), np.nan).astype(np.float32)
         people = truth["actor"].astype(np.int64)
-        return FeatureTable(features, embeddings, controls, np.ones(num, np.float32), people)
+        recorded = truth["source"] == SOURCES.index("take")
+        sure = np.ones(num, np.float32)
+        return FeatureTable(features, embeddings, controls, sure, people, recorded)
 
     return look
 

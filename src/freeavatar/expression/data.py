@@ -56,6 +56,8 @@ class Samples:
     """True for renders."""
     person: Int[np.ndarray, "sample"]
     """Who it is, numbered through all sets of a pool; -1 where nobody says."""
+    lifelike: Bool[np.ndarray, "sample"]
+    """What somebody really did: a frame of a recorded take, or a real face."""
 
 
 Split = Literal["train", "test"]
@@ -87,6 +89,9 @@ class FacePool:
             for people, rows in zip(_people(self.sets), usable, strict=True)
         ]
         self._in_sessions = ["session" in shards.columns for shards in self.sets]
+        self._lifelike = [
+            _recorded(shards) | ("arkit" not in shards.columns) for shards in self.sets
+        ]
         self.rows: Int[np.ndarray, "row 2"] = np.concatenate(
             [np.stack([np.full(len(r), i), r], axis=1) for i, r in enumerate(usable)]
         )
@@ -135,7 +140,7 @@ class FacePool:
             self._sample(int(s), int(r), rng, bool(mirror and rng.random() < 0.5), how)
             for (s, r), how in zip(chosen, damage, strict=True)
         ]
-        crops, controls, moved, head, emotion, exact, person = zip(*samples, strict=True)
+        crops, controls, moved, head, emotion, exact, person, lifelike = zip(*samples, strict=True)
         return Samples(
             np.stack(crops),
             np.stack(controls),
@@ -144,6 +149,7 @@ class FacePool:
             np.stack(emotion),
             np.array(exact),
             np.array(person),
+            np.array(lifelike),
         )
 
     def _companion(
@@ -179,7 +185,7 @@ class FacePool:
         rng: np.random.Generator,
         mirror: bool,
         damage: AugmentConfig | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool, int]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool, int, bool]:
         shards = self.sets[which]
         stored = shards.gather(np.array([row]))[0]
         crop = augment(stored, damage or self.augmentation, rng, mirror)
@@ -202,6 +208,7 @@ class FacePool:
             np.where(_is_sure(emotion), emotion, np.nan),
             exact,
             person,
+            bool(self._lifelike[which][row]),
         )
 
 

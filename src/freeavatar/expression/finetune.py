@@ -250,6 +250,7 @@ def _unlabelled(votes: TripletSet, config: FinetuneConfig, rng: np.random.Genera
         emotion=np.full((num, 7), np.nan, np.float32),
         exact=np.zeros(num, bool),
         person=np.full(num, -1),
+        lifelike=np.ones(num, bool),
     )
 
 
