@@ -136,6 +136,20 @@ def test_real_faces_turn_the_map_where_a_teacher_is_sure(model: Animator) -> Non
     assert of_faces(1.0) @ TRUE[JAW] < 0.0
 
 
+def test_real_faces_keep_their_eyes_as_open_as_the_network_has_them(model: Animator) -> None:
+    real = renders()
+    silent = np.full((NUM, 52), np.nan, np.float32)
+    faces = dataclasses.replace(real, controls=silent)
+    add_linear_readout(model, CAST, real, FaceTables(faces, faces))
+    slots = torch.from_numpy(CAST.slots(CAST.members[0]))
+    with torch.no_grad():
+        learned = model.learned(torch.from_numpy(real.features), 0, slots).numpy()
+    straight = arkit_readout(model, CAST)(real.features)
+    apart = np.abs(straight.clip(0.0, 1.0).mean(axis=0) - learned.mean(axis=0))
+    lids = [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]
+    assert apart[lids].max() < 0.02 < apart[JAW]
+
+
 def test_what_somebody_did_counts_more_than_what_was_made_up(model: Animator) -> None:
     table = renders()
     made_up = np.arange(NUM) % 2 == 0
@@ -143,7 +157,7 @@ def test_what_somebody_did_counts_more_than_what_was_made_up(model: Animator) ->
     mixed = dataclasses.replace(table, controls=controls, lifelike=~made_up)
     add_linear_readout(model, CAST, mixed)
     offset = arkit_readout(model, CAST).offsets[JAW] - 0.4
-    assert abs(offset - MADE_UP / (1 + MADE_UP)) < 0.01
+    assert abs(offset - MADE_UP / (1 + MADE_UP)) < 0.03, "not half of the way"
 
 
 def test_an_avatar_gets_what_its_names_mean_and_what_has_no_name_is_left_to_the_network(

@@ -20,6 +20,7 @@ from freeavatar.animator.data import FaceTables, FeatureTable, together
 from freeavatar.animator.identity import ARKIT_MEMBER, Cast, DrivenRig
 from freeavatar.animator.model import Animator
 from freeavatar.renderer.data import range_shares
+from freeavatar.rig import ARKIT
 
 SHARE = 0.5
 """How much the linear map says of a control: a third and two thirds are nearly as good."""
@@ -29,6 +30,9 @@ MADE_UP = 0.1
 """How much a render of an expression that nobody performed counts beside a frame of a take. What a
 picture hardly shows has to be guessed from what faces do together; the network has learned that of
 all expressions, and its errors are others (docs/experiments.md, "Two guesses")."""
+FACES = 3.0
+"""How much a real face that its teacher is sure of counts beside a frame of a take."""
+_LIDS = [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]
 _FEWEST = 50.0
 """Samples of full weight below which nothing is fitted."""
 
@@ -54,15 +58,47 @@ def add_linear_readout(
 ) -> None:
     """Fit ARKit's controls, and put what they mean for every control into the model."""
     spread = model.trunk.spread.numpy()
-    counted = renders.confidence * np.where(renders.lifelike, 1.0, MADE_UP)
-    samples = [Samples(renders.features / spread, renders.controls, counted)]
-    arkit = fit(samples, PENALTY)
-    if faces is not None:
-        real = together(faces.plain, faces.mirrored)
-        scaled = real.features / spread
-        hints = as_we_would(real.controls, arkit(scaled))
-        arkit = fit([*samples, Samples(scaled, hints, real.confidence)], PENALTY)
-    put_into(model, cast, arkit)
+    scaled, sure = renders.features / spread, renders.confidence
+    counted = sure * np.where(renders.lifelike, 1.0, MADE_UP)
+    performed = Samples(scaled, renders.controls, counted)
+    if faces is None:
+        put_into(model, cast, fit([performed], PENALTY))
+        return
+    real = together(faces.plain, faces.mirrored)
+    seen = real.features / spread
+    hints = as_we_would(
+        real.controls, fit([Samples(scaled, renders.controls, sure)], PENALTY)(seen)
+    )
+    arkit = fit([performed, Samples(seen, hints, FACES * real.confidence)], PENALTY)
+    put_into(model, cast, _with_open_eyes(arkit, seen, _network_says(model, cast, real), real))
+
+
+@torch.no_grad()
+def _network_says(
+    model: Animator, cast: Cast, table: FeatureTable
+) -> Float[np.ndarray, "sample 52"]:
+    number, member = _arkit(cast)
+    slots = torch.from_numpy(cast.slots(member))
+    return model.learned(torch.from_numpy(table.features), number, slots).numpy()
+
+
+def _with_open_eyes(
+    arkit: LinearReadout,
+    seen: Float[np.ndarray, "sample feature"],
+    network: Float[np.ndarray, "sample 52"],
+    real: FeatureTable,
+) -> LinearReadout:
+    """Lids as far down on real faces, in the mean, as the network has them.
+
+    The performer of the takes blinks and squints more than people in photographs do, and half-shut
+    eyes are the first thing that anybody sees.
+    """
+    offsets = arkit.offsets.copy()
+    said = arkit(seen).clip(0.0, 1.0)
+    if real.confidence.sum() > 0.0:
+        apart = np.average(network - said, axis=0, weights=real.confidence)
+        offsets[_LIDS] += apart[_LIDS]
+    return LinearReadout(arkit.weights, offsets)
 
 
 def as_we_would(
@@ -83,9 +119,12 @@ def as_we_would(
 
 def arkit_readout(model: Animator, cast: Cast) -> LinearReadout:
     """What a finished model reads ARKit's controls with."""
-    member = next(m for m in cast.members if m.avatar == ARKIT_MEMBER)
-    slots = torch.from_numpy(cast.slots(member))
+    slots = torch.from_numpy(cast.slots(_arkit(cast)[1]))
     return LinearReadout(model.readouts[slots].numpy(), model.offsets[slots].numpy())
+
+
+def _arkit(cast: Cast) -> tuple[int, DrivenRig]:
+    return next((i, m) for i, m in enumerate(cast.members) if m.avatar == ARKIT_MEMBER)
 
 
 @torch.no_grad()
