@@ -235,5 +235,13 @@ def test_recorded_takes_are_drawn_as_often_as_asked(tmp_path: Path) -> None:
     folder = a_set(tmp_path, {"sources": ["sparse", "take"]}, arkit=arkit, source=source)
     for lifelike, share in ((1.0, 0.2), (4.0, 80 / 160)):
         pool = FacePool([folder], AugmentConfig(size=32), lifelike=lifelike)
-        drawn = pool.draw(1500, np.random.default_rng(0), mirror=False).controls[:, 0]
-        assert (drawn > 0).mean() == pytest.approx(share, abs=0.05)
+        drawn = pool.draw(1500, np.random.default_rng(0), mirror=False)
+        performed = drawn.controls[:, 0] > 0
+        assert performed.mean() == pytest.approx(share, abs=0.05)
+        np.testing.assert_array_equal(drawn.lifelike, performed)
+
+
+def test_a_real_face_is_something_that_somebody_did(tmp_path: Path) -> None:
+    folder = a_set(tmp_path, {}, teacher=np.full((3, 52), 0.5, np.float16))
+    pool = FacePool([folder], AugmentConfig(size=32))
+    assert pool.draw(4, np.random.default_rng(0)).lifelike.all()
