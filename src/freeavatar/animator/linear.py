@@ -60,16 +60,16 @@ def add_linear_readout(
     spread = model.trunk.spread.numpy()
     scaled, sure = renders.features / spread, renders.confidence
     counted = sure * np.where(renders.lifelike, 1.0, MADE_UP)
-    performed = Samples(scaled, renders.controls, counted)
+    drawn = Samples(scaled, renders.controls, counted)
     if faces is None:
-        put_into(model, cast, fit([performed], PENALTY))
+        put_into(model, cast, fit([drawn], PENALTY))
         return
     real = together(faces.plain, faces.mirrored)
     seen = real.features / spread
     hints = as_we_would(
         real.controls, fit([Samples(scaled, renders.controls, sure)], PENALTY)(seen)
     )
-    arkit = fit([performed, Samples(seen, hints, FACES * real.confidence)], PENALTY)
+    arkit = fit([drawn, Samples(seen, hints, FACES * real.confidence)], PENALTY)
     put_into(model, cast, _with_open_eyes(arkit, seen, _network_says(model, cast, real), real))
 
 
