@@ -32,7 +32,12 @@ picture hardly shows has to be guessed from what faces do together; the network 
 all expressions, and its errors are others (docs/experiments.md, "Two guesses")."""
 FACES = 3.0
 """How much a real face that its teacher is sure of counts beside a frame of a take."""
-_LIDS = [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]
+GAIN = 1.25
+"""How much farther than least squares says a control is from where it is in a face at rest. Least
+squares answers every doubt with the mean, and so strong expressions with half of them; this much
+costs nothing (docs/experiments.md, "Stronger")."""
+_SHUTS = [ARKIT.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight", "mouthClose")]
+"""What hides eyes and teeth."""
 _FEWEST = 50.0
 """Samples of full weight below which nothing is fitted."""
 
@@ -61,16 +66,17 @@ def add_linear_readout(
     scaled, sure = renders.features / spread, renders.confidence
     counted = sure * np.where(renders.lifelike, 1.0, MADE_UP)
     drawn = Samples(scaled, renders.controls, counted)
+    usual = model.usual.numpy() / spread
     if faces is None:
-        put_into(model, cast, fit([drawn], PENALTY))
+        put_into(model, cast, stronger(fit([drawn], PENALTY), usual))
         return
     real = together(faces.plain, faces.mirrored)
     seen = real.features / spread
     hints = as_we_would(
         real.controls, fit([Samples(scaled, renders.controls, sure)], PENALTY)(seen)
     )
-    arkit = fit([drawn, Samples(seen, hints, FACES * real.confidence)], PENALTY)
-    put_into(model, cast, _with_open_eyes(arkit, seen, _network_says(model, cast, real), real))
+    arkit = stronger(fit([drawn, Samples(seen, hints, FACES * real.confidence)], PENALTY), usual)
+    put_into(model, cast, _as_open(arkit, seen, _network_says(model, cast, real), real))
 
 
 @torch.no_grad()
@@ -82,23 +88,32 @@ def _network_says(
     return model.learned(torch.from_numpy(table.features), number, slots).numpy()
 
 
-def _with_open_eyes(
+def _as_open(
     arkit: LinearReadout,
     seen: Float[np.ndarray, "sample feature"],
     network: Float[np.ndarray, "sample 52"],
     real: FeatureTable,
 ) -> LinearReadout:
-    """Lids as far down on real faces, in the mean, as the network has them.
+    """Eyes and lips as far shut on real faces, in the mean, as the network has them.
 
-    The performer of the takes blinks and squints more than people in photographs do, and half-shut
-    eyes are the first thing that anybody sees.
+    The performer of the takes blinks and squints more than people in photographs do, and holds his
+    lips together over every open jaw; half-shut eyes and laughs without teeth are the first thing
+    that anybody sees.
     """
     offsets = arkit.offsets.copy()
     said = arkit(seen).clip(0.0, 1.0)
     if real.confidence.sum() > 0.0:
         apart = np.average(network - said, axis=0, weights=real.confidence)
-        offsets[_LIDS] += apart[_LIDS]
+        offsets[_SHUTS] += apart[_SHUTS]
     return LinearReadout(arkit.weights, offsets)
+
+
+def stronger(
+    arkit: LinearReadout, at_rest: Float[np.ndarray, " feature"], gain: float = GAIN
+) -> LinearReadout:
+    """The same for a face at rest, and `gain` times as far from there for others."""
+    rest = arkit(at_rest[None])[0]
+    return LinearReadout(gain * arkit.weights, gain * arkit.offsets + (1.0 - gain) * rest)
 
 
 def as_we_would(

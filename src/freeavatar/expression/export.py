@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from jaxtyping import UInt8
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -72,10 +73,20 @@ def export_network(network: ExpressionNetwork, folder: Path) -> tuple[Path, Path
         op_types_to_quantize=["MatMul", "Gemm"],
         per_channel=True,
         reduce_range=True,
+        nodes_to_exclude=_of_the_embedding(full),
     )
     for path in (full, int8):
         store_in_half_precision(path)
     return full, int8
+
+
+def _of_the_embedding(path: Path) -> list[str]:
+    """Names of the last nodes: small, and the sums of many large weights of either sign, which
+    steps of a hundredth would not leave alone."""
+    nodes = onnx.load(str(path), load_external_data=False).graph.node
+    names = [node.name for node in nodes if any(i.startswith("embedding.") for i in node.input)]
+    # The quantizer takes a Gemm apart before it asks.
+    return [*names, *(f"{name}_MatMul" for name in names)]
 
 
 @torch.no_grad()
