@@ -38,10 +38,10 @@ class Options:
     renders: tuple[Path, ...] = (Path("data/renders/views"), Path("data/renders/takes"))
     faces: Path = Path("data/faces/fairface")
     out: Path = Path("runs/animator-linear")
-    num_renders: int = 30_000
+    num_renders: int = 24_000
     num_faces: int = 4_000
-    lifelike: float = 2.5
-    """How many times as often a render of a recorded take is encoded."""
+    lifelike: float = 1.0
+    """How many times as often a render of a recorded take is encoded; two in five are anyway."""
     processes: int = 2
     seed: int = 0
 

@@ -31,7 +31,6 @@ from freeavatar.expression.encoder import KIND
 from freeavatar.expression.export import export_network, load_network, measure_parity
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.expression.steady import DamagedFaces, DamagedRenders, SteadyConfig, steady
-from freeavatar.inference import WEIGHTS_FOLDER
 
 BATCH = 32
 """Crops handed to the encoder together."""
@@ -41,9 +40,9 @@ BATCH = 32
 class Options:
     """Steady the embedding and export the encoder to ONNX."""
 
-    checkpoint: Path = WEIGHTS_FOLDER / "expression.safetensors"
-    """What ships, or final.safetensors of train_expression.py or refine_expression.py."""
-    encoder: Path = WEIGHTS_FOLDER / "expression.onnx"
+    checkpoint: Path = Path("runs/expression-refined/final.safetensors")
+    """Of refine_expression.py or train_expression.py. What ships has been through this already."""
+    encoder: Path = Path("runs/expression-refined/expression.onnx")
     """The same, exported."""
     renders: tuple[Path, ...] = (Path("data/renders/views"), Path("data/renders/takes"))
     faces: Path = Path("data/faces/fairface")

@@ -161,6 +161,21 @@ def test_real_faces_keep_eyes_and_lips_as_open_as_the_network_has_them(model: An
     assert apart[shut].max() < 0.03 < apart[JAW]
 
 
+def test_of_closed_lips_the_network_tells_what_no_teacher_does(model: Animator) -> None:
+    real = renders()
+    faces = dataclasses.replace(real, controls=np.full((NUM, 52), np.nan, np.float32))
+    slots = torch.from_numpy(CAST.slots(CAST.members[0]))
+    with torch.no_grad():
+        learned = model.learned(torch.from_numpy(real.features), 0, slots).numpy()
+    add_linear_readout(model, CAST, real, FaceTables(faces, faces))
+    straight = arkit_readout(model, CAST)(real.features)
+
+    def alike(control: int) -> float:
+        return float(np.corrcoef(straight[:, control], learned[:, control])[0, 1])
+
+    assert alike(ARKIT.index("mouthClose")) > 0.8 > alike(JAW)
+
+
 def test_what_somebody_did_counts_more_than_what_was_made_up(model: Animator) -> None:
     table = renders()
     made_up = np.arange(NUM) % 2 == 0

@@ -36,7 +36,8 @@ GAIN = 1.25
 """How much farther than least squares says a control is from where it is in a face at rest. Least
 squares answers every doubt with the mean, and so strong expressions with half of them; this much
 costs nothing (docs/experiments.md, "Stronger")."""
-_SHUTS = [ARKIT.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight", "mouthClose")]
+_LIPS = ARKIT.index("mouthClose")
+_SHUTS = [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight"), _LIPS]
 """What hides eyes and teeth."""
 _FEWEST = 50.0
 """Samples of full weight below which nothing is fitted."""
@@ -75,8 +76,12 @@ def add_linear_readout(
     hints = as_we_would(
         real.controls, fit([Samples(scaled, renders.controls, sure)], PENALTY)(seen)
     )
+    network = _network_says(model, cast, real)
+    # The teacher knows nothing of closed lips, and the performer of the takes holds his together
+    # over every open jaw: laughs would have no teeth.
+    hints[:, _LIPS] = network[:, _LIPS]
     arkit = stronger(fit([drawn, Samples(seen, hints, FACES * real.confidence)], PENALTY), usual)
-    put_into(model, cast, _as_open(arkit, seen, _network_says(model, cast, real), real))
+    put_into(model, cast, _as_open(arkit, seen, network, real))
 
 
 @torch.no_grad()
@@ -96,9 +101,8 @@ def _as_open(
 ) -> LinearReadout:
     """Eyes and lips as far shut on real faces, in the mean, as the network has them.
 
-    The performer of the takes blinks and squints more than people in photographs do, and holds his
-    lips together over every open jaw; half-shut eyes and laughs without teeth are the first thing
-    that anybody sees.
+    The performer of the takes blinks and squints more than people in photographs do, and half-shut
+    eyes are the first thing that anybody sees.
     """
     offsets = arkit.offsets.copy()
     said = arkit(seen).clip(0.0, 1.0)
