@@ -15,16 +15,15 @@ from freeavatar.animator.identity import Cast, DrivenRig, arkit_member
 from freeavatar.animator.linear import (
     MADE_UP,
     SHARE,
-    Samples,
     add_linear_readout,
     arkit_readout,
     as_we_would,
-    fit,
     stronger,
 )
 from freeavatar.animator.model import Animator, AnimatorConfig
 from freeavatar.animator.train import Lessons
 from freeavatar.rig import ARKIT, Control, RigSpec
+from freeavatar.training.least_squares import Samples, fit
 
 NUM, NUM_FEATURES = 800, 60
 ALL = np.ones(NUM, bool)
@@ -65,26 +64,6 @@ def model() -> Animator:
 def answers(model: Animator, table: FeatureTable, member: int = 0) -> np.ndarray:
     slots = torch.from_numpy(CAST.slots(CAST.members[member]))
     return model(torch.from_numpy(table.features), member, slots).numpy()
-
-
-def test_least_squares_finds_what_made_the_targets_and_passes_over_what_is_not_known() -> None:
-    table = renders()
-    targets = table.controls.copy()
-    targets[: NUM // 2, JAW] = np.nan
-    targets[:, SMILE] = np.nan
-    found = fit([Samples(table.features, targets, np.ones(NUM))], 1e-6)
-    rest = np.arange(52) != SMILE
-    np.testing.assert_allclose(found.weights[rest], TRUE[rest], atol=1e-4)
-    np.testing.assert_allclose(found.offsets[rest], 0.4, atol=1e-4)
-    assert not found.weights[SMILE].any(), "what nobody knows is not made up"
-
-
-def test_samples_count_as_much_as_their_weight() -> None:
-    table = renders()
-    samples = Samples(table.features, table.controls, np.ones(NUM))
-    wrong = Samples(table.features, table.controls + 1.0, np.full(NUM, 0.25))
-    found = fit([samples, wrong], 1e-6)
-    np.testing.assert_allclose(found.offsets, 0.4 + 0.2, atol=1e-3)
 
 
 def test_a_model_is_the_mean_of_network_and_linear_map(model: Animator) -> None:

@@ -9,18 +9,16 @@ says little about other faces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from freeavatar.animator.data import FaceTables, FeatureTable, together
 from freeavatar.animator.identity import ARKIT_MEMBER, Cast, DrivenRig
 from freeavatar.animator.model import Animator
 from freeavatar.renderer.data import range_shares
 from freeavatar.rig import ARKIT
+from freeavatar.training.least_squares import LinearMap, Samples, fit
 
 SHARE = 0.5
 """How much the linear map says of a control: a third and two thirds are nearly as good."""
@@ -39,21 +37,6 @@ costs nothing (docs/experiments.md, "Stronger")."""
 _LIPS = ARKIT.index("mouthClose")
 _SHUTS = [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight"), _LIPS]
 """What hides eyes and teeth."""
-_FEWEST = 50.0
-"""Samples of full weight below which nothing is fitted."""
-
-
-@dataclass(frozen=True)
-class LinearReadout:
-    """controls = features / spread @ weights.T + offsets, before they are clamped to [0, 1]."""
-
-    weights: Float[np.ndarray, "control feature"]
-    offsets: Float[np.ndarray, " control"]
-
-    def __call__(
-        self, scaled: Float[np.ndarray, "sample feature"]
-    ) -> Float[np.ndarray, "sample control"]:
-        return scaled @ self.weights.T + self.offsets
 
 
 def add_linear_readout(
@@ -94,11 +77,11 @@ def _network_says(
 
 
 def _as_open(
-    arkit: LinearReadout,
+    arkit: LinearMap,
     seen: Float[np.ndarray, "sample feature"],
     network: Float[np.ndarray, "sample 52"],
     real: FeatureTable,
-) -> LinearReadout:
+) -> LinearMap:
     """Eyes and lips as far shut on real faces, in the mean, as the network has them.
 
     The performer of the takes blinks and squints more than people in photographs do, and half-shut
@@ -109,15 +92,15 @@ def _as_open(
     if real.confidence.sum() > 0.0:
         apart = np.average(network - said, axis=0, weights=real.confidence)
         offsets[_SHUTS] += apart[_SHUTS]
-    return LinearReadout(arkit.weights, offsets)
+    return LinearMap(arkit.weights, offsets)
 
 
 def stronger(
-    arkit: LinearReadout, at_rest: Float[np.ndarray, " feature"], gain: float = GAIN
-) -> LinearReadout:
+    arkit: LinearMap, at_rest: Float[np.ndarray, " feature"], gain: float = GAIN
+) -> LinearMap:
     """The same for a face at rest, and `gain` times as far from there for others."""
     rest = arkit(at_rest[None])[0]
-    return LinearReadout(gain * arkit.weights, gain * arkit.offsets + (1.0 - gain) * rest)
+    return LinearMap(gain * arkit.weights, gain * arkit.offsets + (1.0 - gain) * rest)
 
 
 def as_we_would(
@@ -136,10 +119,10 @@ def as_we_would(
     return np.where(silent, np.nan, hinted)
 
 
-def arkit_readout(model: Animator, cast: Cast) -> LinearReadout:
+def arkit_readout(model: Animator, cast: Cast) -> LinearMap:
     """What a finished model reads ARKit's controls with."""
     slots = torch.from_numpy(cast.slots(_arkit(cast)[1]))
-    return LinearReadout(model.readouts[slots].numpy(), model.offsets[slots].numpy())
+    return LinearMap(model.readouts[slots].numpy(), model.offsets[slots].numpy())
 
 
 def _arkit(cast: Cast) -> tuple[int, DrivenRig]:
@@ -147,7 +130,7 @@ def _arkit(cast: Cast) -> tuple[int, DrivenRig]:
 
 
 @torch.no_grad()
-def put_into(model: Animator, cast: Cast, arkit: LinearReadout) -> None:
+def put_into(model: Animator, cast: Cast, arkit: LinearMap) -> None:
     """A row for each of the cast's control names; of a name that several avatars have in common,
     the first says what it means."""
     for member in reversed(cast.members):
@@ -158,76 +141,11 @@ def put_into(model: Animator, cast: Cast, arkit: LinearReadout) -> None:
         model.shares[slots] = torch.from_numpy(SHARE * explained).to(model.shares)
 
 
-def by_name(arkit: LinearReadout, member: DrivenRig) -> LinearReadout:
+def by_name(arkit: LinearMap, member: DrivenRig) -> LinearMap:
     """What the names of a rig's controls make of ARKit's: shares of the rig's ranges."""
     rig, matrix = member.rig, member.arkit_to_rig.astype(np.float64)
     ranges = (rig.maximum - rig.minimum).astype(np.float64)
     rest = range_shares(rig, rig.rest[None])[0].astype(np.float64)
-    return LinearReadout(
+    return LinearMap(
         matrix @ arkit.weights / ranges[:, None], rest + matrix @ arkit.offsets / ranges
     )
-
-
-# --- least squares ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What is to be fitted; NaN where a control is not known."""
-
-    scaled: Float[np.ndarray, "sample feature"]
-    targets: Float[np.ndarray, "sample control"]
-    weights: Float[np.ndarray, " sample"]
-
-
-def fit(lessons: Sequence[Samples], penalty: float) -> LinearReadout:
-    """Ridge regression of every control over the samples in which it is known; 0 where there are
-    too few."""
-    patterns, sums = [], []
-    for samples in lessons:
-        known, group = np.unique(~np.isnan(samples.targets), axis=0, return_inverse=True)
-        patterns.append(known)
-        sums += [_Sums.of(samples, group.ravel() == i) for i in range(len(known))]
-    masks, columns = np.unique(np.concatenate(patterns), axis=1, return_inverse=True)
-    num = patterns[0].shape[1]
-    found = LinearReadout(np.zeros((num, len(sums[0].x))), np.zeros(num))
-    for i in range(masks.shape[1]):
-        chosen = columns.ravel() == i
-        some = [s for s, taken in zip(sums, masks[:, i], strict=True) if taken]
-        if sum(s.weight for s in some) >= _FEWEST:
-            found.weights[chosen], found.offsets[chosen] = _solve(some, chosen, penalty)
-    return found
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """All that least squares asks of some samples, each times its weight."""
-
-    weight: float
-    x: Float[np.ndarray, " feature"]
-    y: Float[np.ndarray, " control"]
-    xx: Float[np.ndarray, "feature feature"]
-    yx: Float[np.ndarray, "control feature"]
-
-    @staticmethod
-    def of(samples: Samples, rows: Bool[np.ndarray, " sample"]) -> _Sums:
-        x = samples.scaled[rows].astype(np.float64)
-        y = samples.targets[rows].astype(np.float64)
-        weights = samples.weights[rows].astype(np.float64)
-        weighted = x * weights[:, None]
-        return _Sums(
-            float(weights.sum()), weighted.sum(0), weights @ y, weighted.T @ x, y.T @ weighted
-        )
-
-
-def _solve(
-    some: Sequence[_Sums], columns: Bool[np.ndarray, " control"], penalty: float
-) -> tuple[Float[np.ndarray, "chosen feature"], Float[np.ndarray, " chosen"]]:
-    total = sum(s.weight for s in some)
-    x_mean = np.sum([s.x for s in some], axis=0) / total
-    y_mean = np.sum([s.y[columns] for s in some], axis=0) / total
-    gram = np.sum([s.xx for s in some], axis=0) / total - np.outer(x_mean, x_mean)
-    crossed = np.sum([s.yx[columns] for s in some], axis=0) / total - np.outer(y_mean, x_mean)
-    gram += penalty * np.eye(len(gram))
-    weights = np.linalg.solve(gram, crossed.T).T
-    return weights, y_mean - weights @ x_mean

@@ -10,7 +10,6 @@ Features stay as they are, and with them every animator.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import nn
 
 from freeavatar.expression.encoder import ExpressionNetwork
 from freeavatar.rig import ARKIT
+from freeavatar.training.least_squares import LinearMap, Samples, fit
 
 _BASIS_PENALTY = 4e-4
 """On the map from what a face does to its mean embedding, per sample."""
@@ -58,20 +58,6 @@ class DamagedFaces:
     damaged: Float[np.ndarray, "face feature"]
 
 
-@dataclass(frozen=True)
-class _Map:
-    weights: Float[np.ndarray, "embedding feature"]
-    offsets: Float[np.ndarray, " embedding"]
-
-    def __call__(
-        self, features: Float[np.ndarray, "sample feature"]
-    ) -> Float[np.ndarray, "sample embedding"]:
-        return features @ self.weights.T + self.offsets
-
-    def scaled(self, factor: float) -> _Map:
-        return _Map(factor * self.weights, factor * self.offsets)
-
-
 def steady(
     network: ExpressionNetwork,
     renders: DamagedRenders,
@@ -80,25 +66,22 @@ def steady(
 ) -> None:
     """Change the network's embedding; ValueError for one that is not linear in the features."""
     config = config or SteadyConfig()
-    before = _embedding_of(network)
-    said = before(renders.features.astype(np.float64))
-    lessons = [
-        (renders.features, _unit(_by_expression(said, renders.controls, config.lopsided)), 1.0)
-    ]
+    before, features = _embedding_of(network), renders.features.astype(np.float64)
+    middle, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
+    num, said = len(features), before(features)
+    targets = _unit(_by_expression(said, renders.controls, config.lopsided))
+    lessons = [Samples((features - middle) / spread, targets, np.ones(num))]
     if faces is not None and len(faces.clean):
         undamaged = _unit(before(faces.clean.astype(np.float64)))
-        weight = config.faces * len(renders.features) / (2 * len(faces.clean))
-        lessons += [(faces.clean, undamaged, weight), (faces.damaged, undamaged, weight)]
-    after = _least_squares(lessons, config.penalty)
+        counted = np.full(len(undamaged), config.faces * num / (2 * len(undamaged)))
+        for seen in (faces.clean, faces.damaged):
+            lessons.append(Samples((seen - middle) / spread, undamaged, counted))
+    fitted = fit(lessons, config.penalty)
+    weights = fitted.weights / spread
+    after = LinearMap(weights, fitted.offsets - weights @ middle)
     # Of equal length on average, so that shares mean what they say.
-    old, new = (m.scaled(1.0 / _length(m(renders.features))) for m in (before, after))
-    _put_into(
-        network,
-        _Map(
-            (1.0 - config.share) * old.weights + config.share * new.weights,
-            (1.0 - config.share) * old.offsets + config.share * new.offsets,
-        ),
-    )
+    old, new = (m.scaled(1.0 / _length(m(features))) for m in (before, after))
+    _put_into(network, old.scaled(1.0 - config.share) + new.scaled(config.share))
 
 
 def _by_expression(
@@ -122,27 +105,8 @@ def _basis(controls: Float[np.ndarray, "sample 52"]) -> Float[np.ndarray, "sampl
     return np.concatenate([controls, np.sqrt(controls.clip(0.0, 1.0)), ones], axis=1)
 
 
-def _least_squares(
-    lessons: Sequence[
-        tuple[Float[np.ndarray, "sample feature"], Float[np.ndarray, "sample embedding"], float]
-    ],
-    penalty: float,
-) -> _Map:
-    """Ridge regression over (features, targets, weight of a sample)."""
-    first = lessons[0][0].astype(np.float64)
-    middle, spread = first.mean(axis=0), first.std(axis=0) + 1e-6
-    scaled = [((features - middle) / spread, targets, w) for features, targets, w in lessons]
-    total = sum(w * len(x) for x, _, w in scaled)
-    x_mean = sum(w * x.sum(axis=0) for x, _, w in scaled) / total
-    y_mean = sum(w * y.sum(axis=0) for _, y, w in scaled) / total
-    gram = sum(w * (x - x_mean).T @ (x - x_mean) for x, _, w in scaled) / total
-    crossed = sum(w * (x - x_mean).T @ (y - y_mean) for x, y, w in scaled) / total
-    weights = np.linalg.solve(gram + penalty * np.eye(len(middle)), crossed).T / spread
-    return _Map(weights, y_mean - weights @ (middle + x_mean * spread))
-
-
 @torch.no_grad()
-def _embedding_of(network: ExpressionNetwork) -> _Map:
+def _embedding_of(network: ExpressionNetwork) -> LinearMap:
     """Features -> embedding before it is normalised, the batch norm folded in."""
     linear, spread = network.embedding, network.spread
     if not isinstance(linear, nn.Linear):
@@ -152,11 +116,11 @@ def _embedding_of(network: ExpressionNetwork) -> _Map:
     scale = (spread.running_var.double() + spread.eps).rsqrt().numpy()
     weights = linear.weight.double().numpy() * scale[:, None]
     offsets = (linear.bias.double() - spread.running_mean.double()).numpy() * scale
-    return _Map(weights, offsets)
+    return LinearMap(weights, offsets)
 
 
 @torch.no_grad()
-def _put_into(network: ExpressionNetwork, found: _Map) -> None:
+def _put_into(network: ExpressionNetwork, found: LinearMap) -> None:
     linear, spread = network.embedding, network.spread
     assert isinstance(linear, nn.Linear)
     assert spread.running_mean is not None
