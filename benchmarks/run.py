@@ -46,7 +46,7 @@ class Options:
     parts: tuple[str, ...] = PARTS
     """Which parts to run, for instance: --parts quality speed."""
     long: bool = False
-    """Whole clips of six people under every corruption, ablations, and ten minutes of 1080p:
+    """Whole clips under every corruption, ablations, and ten minutes of 1080p:
     hours instead of minutes."""
 
 
@@ -92,7 +92,6 @@ def _runs(options: Options) -> dict[str, Callable[[], None]]:
                 out=out,
                 mediapipe_python=peer,
                 mediapipe_model=model,
-                people=6,
                 frames=0,
             )
         compare_robustness(chosen)
