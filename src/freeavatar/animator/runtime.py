@@ -24,6 +24,11 @@ _TABLES = ("codes", "vectors", "biases", "readouts", "offsets", "shares", "cast"
 """Of a file of avatars."""
 
 
+_TOGETHER = 2048
+"""Frames that the network answers at once: what the avatar's code generates is made for each, some
+30 kB a frame, and takes may be long."""
+
+
 @dataclass(frozen=True)
 class _Member:
     driven: DrivenRig
@@ -121,17 +126,23 @@ class Animator:
         at_rest = self.usual if neutral is None else neutral
         if len(features) == 0:
             return np.zeros((0, len(rig)), np.float32)
-        inputs = {
-            "features": np.ascontiguousarray(features, np.float32),
-            "neutral": np.tile(at_rest.astype(np.float32), (len(features), 1)),
-            "code": np.tile(member.code, (len(features), 1)),
+        of_rig = {
             "vectors": member.vectors,
             "biases": member.biases,
             "readouts": member.readouts,
             "offsets": member.offsets,
             "shares": member.shares,
         }
-        (shares,) = self._session.run(None, inputs)
+        parts = []
+        for start in range(0, len(features), _TOGETHER):
+            some = np.ascontiguousarray(features[start : start + _TOGETHER], np.float32)
+            of_frames = {
+                "features": some,
+                "neutral": np.tile(at_rest.astype(np.float32), (len(some), 1)),
+                "code": np.tile(member.code, (len(some), 1)),
+            }
+            parts += self._session.run(None, of_frames | of_rig)
+        shares = np.concatenate(parts)
         return rig.clamp(rig.minimum + shares * (rig.maximum - rig.minimum))
 
 
