@@ -120,7 +120,8 @@ def as_we_would(
 
 
 def arkit_readout(model: Animator, cast: Cast) -> LinearMap:
-    """What a finished model reads ARKit's controls with."""
+    """What a finished model reads ARKit's controls with: features in units of their spread in,
+    controls before they are clamped to [0, 1] out."""
     slots = torch.from_numpy(cast.slots(_arkit(cast)[1]))
     return LinearMap(model.readouts[slots].numpy(), model.offsets[slots].numpy())
 
