@@ -41,7 +41,7 @@ class Options:
     num_renders: int = 24_000
     num_faces: int = 4_000
     lifelike: float = 1.0
-    """How many times as often a render of a recorded take is encoded; two in five are anyway."""
+    """How many times as often a render of a recorded take is encoded; nearly half are anyway."""
     processes: int = 2
     seed: int = 0
 

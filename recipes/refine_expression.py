@@ -10,7 +10,6 @@ Expected  see docs/experiments.md
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,7 +17,7 @@ from typing import Literal
 import tyro
 
 from freeavatar.expression.data import FacePool
-from freeavatar.expression.export import export_network, load_network, measure_parity
+from freeavatar.expression.export import export_and_measure, load_network
 from freeavatar.expression.finetune import FinetuneConfig
 from freeavatar.expression.refine import RefineConfig, refine
 
@@ -104,10 +103,7 @@ def main(options: Options) -> None:
     )
     network = load_network(checkpoint)
     crops = FacePool(options.faces, losses.augmentation, "test").plain(64)
-    parities = [measure_parity(network, p, crops) for p in export_network(network, options.out)]
-    report = json.dumps([dataclasses.asdict(parity) for parity in parities], indent=1)
-    (options.out / "parity.json").write_text(report)
-    print(report)
+    print(*export_and_measure(network, options.out, crops), sep="\n")
 
 
 if __name__ == "__main__":

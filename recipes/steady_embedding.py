@@ -11,9 +11,7 @@ Expected  docs/experiments.md, "Steadier"
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +26,7 @@ from freeavatar.export.files import finished_file
 from freeavatar.expression.augment import AugmentConfig, augment, harsh, plain
 from freeavatar.expression.data import FacePool
 from freeavatar.expression.encoder import KIND
-from freeavatar.expression.export import export_network, load_network, measure_parity
+from freeavatar.expression.export import export_and_measure, load_network
 from freeavatar.expression.runtime import ExpressionEncoder
 from freeavatar.expression.steady import DamagedFaces, DamagedRenders, SteadyConfig, steady
 
@@ -68,10 +66,7 @@ def main(options: Options) -> None:
         Checkpoint(KIND, loaded.config, loaded.progress, weights),
     )
     crops = FacePool([options.faces], AugmentConfig(), "test").plain(64)
-    parities = [measure_parity(network, p, crops) for p in export_network(network, options.out)]
-    report = json.dumps([dataclasses.asdict(parity) for parity in parities], indent=1)
-    (options.out / "parity.json").write_text(report)
-    print(report)
+    print(*export_and_measure(network, options.out, crops), sep="\n")
 
 
 def what_was_seen(options: Options) -> tuple[DamagedRenders, DamagedFaces]:

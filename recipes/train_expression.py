@@ -17,7 +17,6 @@ Expected  after 7,600 steps of 92 crops: correlation of held-out stills 0.55, tr
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,7 +26,7 @@ import tyro
 
 from freeavatar.expression.data import FacePool
 from freeavatar.expression.encoder import EncoderConfig
-from freeavatar.expression.export import export_network, load_network, measure_parity
+from freeavatar.expression.export import export_and_measure, load_network
 from freeavatar.expression.finetune import FinetuneConfig, finetune
 from freeavatar.expression.vit import vit_laptop, vit_mesh, vit_small, vit_tiny
 
@@ -122,10 +121,7 @@ def main(options: Options) -> None:
         return
     network = load_network(checkpoint)
     crops = FacePool(options.faces, config.augmentation, "test").plain(64)
-    parities = [measure_parity(network, p, crops) for p in export_network(network, options.out)]
-    report = json.dumps([dataclasses.asdict(parity) for parity in parities], indent=1)
-    (options.out / "parity.json").write_text(report)
-    print(report)
+    print(*export_and_measure(network, options.out, crops), sep="\n")
 
 
 if __name__ == "__main__":

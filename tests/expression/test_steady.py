@@ -13,7 +13,7 @@ from freeavatar.rig import ARKIT
 
 NUM, NUM_FEATURES, NOISY = 1200, 40, 8
 """Of the features, the last few tell only what happened to the picture."""
-SMILE, FROWN = ARKIT.index("mouthSmileLeft"), ARKIT.index("browDownLeft")
+SMILE = ARKIT.index("mouthSmileLeft")
 
 
 def network(hidden: int = 0) -> ExpressionNetwork:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,16 +100,13 @@ class Expression:
 
     def _export(self, checkpoint: Path, votes: TripletSet | None) -> None:
         """Both ONNX files, and how they compare with PyTorch on crops of this run."""
-        from freeavatar.expression.export import export_network, load_network, measure_parity
+        from freeavatar.expression.export import export_and_measure, load_network
 
         network = load_network(checkpoint)
         crops = crops_to_compare([*self.faces, *self.renders], votes)
-        parities = []
-        for path in export_network(network, self.out):
-            parity = measure_parity(network, path, crops)
-            parities.append(dataclasses.asdict(parity))
-            print(f"-> {path}  cosine with PyTorch {parity.worst_cosine:.5f} or more")
-        (self.out / "parity.json").write_text(json.dumps(parities, indent=1))
+        for parity in export_and_measure(network, self.out, crops):
+            path, worst = self.out / parity.variant, parity.worst_cosine
+            print(f"-> {path}  cosine with PyTorch {worst:.5f} or more")
 
 
 def crops_to_compare(

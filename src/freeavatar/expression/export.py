@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,16 @@ def _of_the_embedding(path: Path) -> list[str]:
     names = [node.name for node in nodes if any(i.startswith("embedding.") for i in node.input)]
     # The quantizer takes a Gemm apart before it asks.
     return [*names, *(f"{name}_MatMul" for name in names)]
+
+
+def export_and_measure(
+    network: ExpressionNetwork, folder: Path, crops: UInt8[np.ndarray, "crop 224 224 3"]
+) -> list[Parity]:
+    """Both files, and parity.json beside them: how they compare with PyTorch on these crops."""
+    parities = [measure_parity(network, path, crops) for path in export_network(network, folder)]
+    report = [dataclasses.asdict(parity) for parity in parities]
+    (folder / "parity.json").write_text(json.dumps(report, indent=1))
+    return parities
 
 
 @torch.no_grad()

@@ -3,8 +3,9 @@
 Triplets say which faces are nearer; they say little of how far the same expression may wander. Here
 the linear map from features to embedding is found once more, by least squares: damaged crops of
 many people are to give what their expression gives on average, and damaged real faces, of which
-nobody knows the expression, what they give undamaged. The mean of the old map and this one is kept:
-the one orders expressions, the other forgets what is none (docs/experiments.md, "Steadier").
+nobody knows the expression, what they give undamaged. Nearly the mean of the old map and this one
+is kept: the one orders expressions, the other forgets what is none (docs/experiments.md,
+"Steadier").
 Features stay as they are, and with them every animator.
 """
 
